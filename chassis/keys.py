@@ -1,0 +1,67 @@
+"""Key pairs of the processes: each signs with its own, all know the public halves.
+
+The trusted keys are a JWKS file whose key ids are the names of the issuers, so that a
+token tells which key must have signed it, and no process can speak for another.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+TRUSTED = "trusted.json"
+
+
+def create_keys(directory: Path, issuers: Iterable[str]) -> None:
+    """Makes what is missing: `<issuer>.pem`, readable by the owner only, and the JWKS of all."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = []
+    for issuer in issuers:
+        path = directory / f"{issuer}.pem"
+        if not path.exists():
+            _write_private(path, Ed25519PrivateKey.generate())
+        public = load_signing_key(path).public_key()
+        raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        keys.append({"kty": "OKP", "crv": "Ed25519", "kid": issuer, "x": x, "use": "sig"})
+    (directory / TRUSTED).write_text(json.dumps({"keys": keys}, indent=1))
+
+
+def load_signing_key(path: str | Path) -> Ed25519PrivateKey:
+    """Reads a private key. Raises ValueError when it is not an Ed25519 key."""
+    key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError(f"{path} is not an Ed25519 key")
+    return key
+
+
+def load_trusted_keys(path: str | Path) -> Mapping[str, Ed25519PublicKey]:
+    """Reads the public keys by issuer."""
+    document = json.loads(Path(path).read_text())
+    return {key["kid"]: _public(key["x"]) for key in document["keys"]}
+
+
+def _public(x: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4)))
+
+
+def _write_private(path: Path, key: Ed25519PrivateKey) -> None:
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)

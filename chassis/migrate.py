@@ -1,0 +1,72 @@
+"""Brings one service's database to the newest schema, from code and without an ini file.
+
+Each service has one Alembic tree, `<package>/migrations/versions`, valid on SQLite and
+PostgreSQL. Two processes that migrate at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+
+LOCK = 5_170_412_011
+"""PostgreSQL advisory lock under which migrations run; any constant will do."""
+
+
+def scripts(package: str) -> ScriptDirectory:
+    """The Alembic tree of `package`, such as `services.billing`."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(f"{package} is not a package")
+    folder = Path(next(iter(spec.submodule_search_locations))) / "migrations"
+    return ScriptDirectory(str(folder))
+
+
+def upgrade(url: str, package: str) -> None:
+    """Runs what is missing, in one transaction. Must not be called inside an event loop."""
+    tree = scripts(package)
+    if make_url(url).get_backend_name() == "sqlite":
+        from chassis.sqlite import connect
+
+        engine = connect(url, writer=True)
+        try:
+            with engine.begin() as connection:
+                _run(connection, tree)
+        finally:
+            engine.dispose()
+    else:
+        asyncio.run(_upgrade_postgres(url, tree))
+
+
+async def _upgrade_postgres(url: str, tree: ScriptDirectory) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from chassis.postgres import async_url
+
+    engine = create_async_engine(async_url(url))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+            await connection.run_sync(_run, tree)
+    finally:
+        await engine.dispose()
+
+
+def _run(connection: Connection, tree: ScriptDirectory) -> None:
+    from alembic.config import Config
+
+    def steps(revision: Any, _context: Any) -> Any:
+        return tree._upgrade_revs("head", revision)  # noqa: SLF001  what alembic.command does
+
+    with EnvironmentContext(Config(), tree, fn=steps, destination_rev="head") as environment:
+        environment.configure(
+            connection=connection, render_as_batch=True, transaction_per_migration=False
+        )
+        environment.run_migrations()

@@ -1,0 +1,76 @@
+"""PostgreSQL through asyncpg; the same plain transaction functions as on SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+_T = TypeVar("_T")
+log = logging.getLogger(__name__)
+
+POOL_SIZE = 10
+ATTEMPTS_MAX = 5
+"""Runs of one transaction when the database asks to try again."""
+RETRY_STATES = frozenset({"40001", "40P01"})
+"""SQLSTATE of a serialization failure and of a deadlock."""
+
+
+def async_url(url: str) -> URL:
+    """The URL with our driver, whatever driver it named."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+class PostgresDatabase:
+    """A pool of connections to one PostgreSQL database."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            async_url(url), pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True
+        )
+        # A page and its total must agree, so a read sees one snapshot.
+        self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._callbacks: list[Callable[[], None]] = []
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Runs `work` in one transaction; again, a bounded number of times, if it lost a race."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                async with self._engine.begin() as connection:
+                    result = await connection.run_sync(work)
+            except DBAPIError as error:
+                if attempt == ATTEMPTS_MAX or _state(error) not in RETRY_STATES:
+                    raise
+                log.info("transaction repeated after SQLSTATE %s", _state(error))
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  jitter
+            else:
+                for callback in self._callbacks:
+                    callback()
+                return result
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Runs `work` on one snapshot and rolls back."""
+        async with self._reads.connect() as connection:
+            return await connection.run_sync(work)
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """See Database.on_commit."""
+        self._callbacks.append(callback)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._engine.dispose()
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", "") or "")

@@ -1,0 +1,75 @@
+"""A gRPC server with the layers, health and reflection, that stops without dropping calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from chassis.caller import Verifier
+from chassis.client import MESSAGE_BYTES_MAX
+from chassis.interceptors import Pipeline
+
+DRAIN_S = 10.0
+"""How long running calls may go on after a stop was asked for."""
+_INTERNAL = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
+
+Servicer = tuple[Callable[[Any, grpc.aio.Server], None], Any]
+"""A generated `add_…_to_server` and the servicer it is for."""
+
+
+class Server:
+    """Serves the given servicers on one address."""
+
+    def __init__(
+        self,
+        address: str,
+        servicers: Sequence[Servicer],
+        verifier: Verifier,
+        *,
+        reuse_port: bool = False,
+    ) -> None:
+        self._health = health.aio.HealthServicer()
+        self.names = [_name_of(servicer) for _, servicer in servicers]
+        self._server = grpc.aio.server(
+            interceptors=[Pipeline(self.names, verifier)],
+            options=[
+                ("grpc.so_reuseport", int(reuse_port)),
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+            ],
+        )
+        for add, servicer in servicers:
+            add(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection([*self.names, *_INTERNAL], self._server)
+        # Raises RuntimeError when the address is taken.
+        self.port = self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Accepts calls; health says NOT_SERVING until `ready`."""
+        await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def ready(self) -> None:
+        """Tells whoever asks that calls will be answered."""
+        for name in ("", *self.names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self) -> None:
+        """Says so to health checks, refuses new calls, lets running ones end."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(DRAIN_S)
+
+
+def _name_of(servicer: Any) -> str:
+    """Full name of the gRPC service that a generated servicer base class stands for."""
+    for base in type(servicer).__mro__:
+        module = base.__module__
+        if module.endswith("_pb2_grpc") and base.__name__.endswith("Servicer"):
+            package = module.rsplit(".", 1)[0]
+            return f"{package}.{base.__name__.removesuffix('Servicer')}"
+    raise TypeError(f"{type(servicer).__name__} is not a generated servicer")

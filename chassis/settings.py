@@ -1,0 +1,94 @@
+"""Settings of a process, read from WRITER_* variables once at its start.
+
+Every default works on one machine, except what must differ between processes (addresses,
+database, keys), which is required and named when it is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PEERS = ("tasks", "content", "images", "billing", "identity")
+
+
+class SettingsError(Exception):
+    """A setting is missing or cannot be understood; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one process needs to know about its surroundings."""
+
+    name: str
+    """The process: tasks, content, images, billing or gateway."""
+    listen: str
+    """host:port of the gRPC server (of the HTTP server for the gateway)."""
+    database_url: str
+    nats_url: str
+    signing_key: str
+    """Path of this process's private key (PEM)."""
+    trusted_keys: str
+    """Path of the public keys of all processes (JWKS)."""
+    peers: Mapping[str, str]
+    """Address of each other service, host:port."""
+    ack_wait_s: float
+    """Silence after which a delivery counts as lost and is sent again."""
+    deliveries_max: int
+    """Deliveries of one event before it becomes a dead letter."""
+    migrate: bool
+    """Whether the process migrates its own database when it starts."""
+    reuse_port: bool
+    """Whether several processes may share the listening port."""
+    log_level: str
+    variables: Mapping[str, str]
+    """All variables, for what only one room needs."""
+
+    @classmethod
+    def from_env(cls, name: str, variables: Mapping[str, str] | None = None) -> Settings:
+        """Reads the settings of process `name`. Raises SettingsError."""
+        env = dict(os.environ if variables is None else variables)
+        return cls(
+            name=name,
+            listen=_required(env, "WRITER_LISTEN"),
+            database_url=_required(env, "WRITER_DATABASE_URL"),
+            nats_url=_required(env, "WRITER_NATS_URL"),
+            signing_key=_required(env, "WRITER_SIGNING_KEY"),
+            trusted_keys=_required(env, "WRITER_TRUSTED_KEYS"),
+            peers={
+                peer: env[f"WRITER_PEER_{peer.upper()}"]
+                for peer in PEERS
+                if env.get(f"WRITER_PEER_{peer.upper()}")
+            },
+            ack_wait_s=_number(env, "WRITER_ACK_WAIT_S", 30.0, minimum=0.5),
+            deliveries_max=int(_number(env, "WRITER_MAX_DELIVERIES", 6, minimum=1)),
+            migrate=env.get("WRITER_MIGRATE", "0") == "1",
+            reuse_port=env.get("WRITER_REUSE_PORT", "0") == "1",
+            log_level=env.get("WRITER_LOG_LEVEL", "INFO").upper(),
+            variables=env,
+        )
+
+    def extra(self, variable: str, default: str = "") -> str:
+        """A variable that only one room reads; `default` when absent or empty."""
+        return self.variables.get(variable) or default
+
+
+def _required(env: Mapping[str, str], variable: str) -> str:
+    value = env.get(variable)
+    if not value:
+        raise SettingsError(f"{variable} is not set")
+    return value
+
+
+def _number(env: Mapping[str, str], variable: str, default: float, *, minimum: float) -> float:
+    text = env.get(variable)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise SettingsError(f"{variable} is not a number: {text!r}") from error
+    if value < minimum:
+        raise SettingsError(f"{variable} must be at least {minimum:g}")
+    return value
