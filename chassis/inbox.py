@@ -1,0 +1,45 @@
+"""Remembers which consumer has handled which event, in the transaction of the effect.
+
+Whatever is delivered twice takes effect once, as long as the handler asks here first and
+writes in the same transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, tuple_
+
+from chassis import clock
+from chassis.plumbing import new_metadata
+from chassis.statements import insert_if_absent
+
+FORGET_BATCH = 1_000
+"""Rows that one call forgets at most, so that its transaction stays short."""
+
+_inbox = new_metadata().tables["inbox"]
+
+
+def first_time(connection: Connection, consumer: str, event_id: str) -> bool:
+    """Notes the event; false if this consumer had noted it before.
+
+    A concurrent transaction with the same event waits here until this one has ended.
+    """
+    return insert_if_absent(
+        connection, _inbox, consumer=consumer, event_id=event_id, create_time=clock.now()
+    )
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Forgets events noted before this time, at most FORGET_BATCH of them; says how many.
+
+    Safe only for times before which nothing can be delivered any more: the stream's age limit.
+    """
+    old = (
+        select(_inbox.c.consumer, _inbox.c.event_id)
+        .where(_inbox.c.create_time < before)
+        .order_by(_inbox.c.create_time)
+        .limit(FORGET_BATCH)
+    )
+    key = tuple_(_inbox.c.consumer, _inbox.c.event_id)
+    return connection.execute(delete(_inbox).where(key.in_(old))).rowcount
