@@ -1,0 +1,160 @@
+"""Who makes a request and which site it is about: what the gateway asks of identity.
+
+A verified credential and a resolved scope are remembered for a moment, because a page of
+the web app makes many requests; refusals never are. Identity says when an account has
+changed, so a revoked key is refused at once in this process and within `TTL_S` in others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from chassis import clock
+
+TTL_S = 3.0
+"""How long a revocation may go unnoticed in another process."""
+REMEMBERED_MAX = 10_000
+CREDENTIAL_CHARS_MAX = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A user or an API key, verified."""
+
+    principal: str
+    """`user:<id>`, `key:<id>` or `anonymous`; goes to the services as it is."""
+    role: str
+    account_id: str
+    allowed_sites: tuple[str, ...] | None = None
+    """The only sites that may be touched; None means all of the account."""
+    email: str = ""
+    expire_time: datetime | None = None
+    """When the credential stops working; nothing remembers it longer."""
+
+
+ANONYMOUS = Principal(principal="anonymous", role="", account_id="", allowed_sites=())
+"""Whoever calls a public method."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The chosen site and sector; empty where none was chosen."""
+
+    site_id: str = ""
+    sector_id: str = ""
+    sector_name: str = ""
+
+
+NO_SCOPE = Scope()
+
+
+class Authenticator(Protocol):
+    """Verifies the `Authorization` header."""
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """The principal behind a credential.
+
+        Raises UNAUTHENTICATED, TOKEN_EXPIRED, KEY_REVOKED or ACCOUNT_INACTIVE.
+        """
+
+
+class Scopes(Protocol):
+    """Checks a choice of site and sector."""
+
+    async def resolve(
+        self, principal: Principal, site_id: str, sector_id: str, *, needs_sector: bool
+    ) -> Scope:
+        """The scope, with what follows from the choice filled in.
+
+        Unknown and another account's are refused in the same words; a site of the account
+        that the principal was not granted is SITE_FORBIDDEN.
+        """
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Memory(Generic[K, V]):
+    """Values by key for a moment, the oldest dropped first, droppable by account."""
+
+    def __init__(self, ttl_s: float) -> None:
+        self._ttl_s = ttl_s
+        self._values: OrderedDict[K, tuple[V, float, str]] = OrderedDict()
+        self.forgotten = 0
+        """How often something was forgotten: who read before that must not remember after."""
+
+    def get(self, key: K) -> V | None:
+        known = self._values.get(key)
+        if known is None or known[1] <= clock.elapsed_s():
+            return None
+        return known[0]
+
+    def put(self, key: K, value: V, account_id: str, asked: int) -> None:
+        if asked != self.forgotten:
+            return
+        self._values[key] = (value, clock.elapsed_s() + self._ttl_s, account_id)
+        self._values.move_to_end(key)
+        if len(self._values) > REMEMBERED_MAX:
+            self._values.popitem(last=False)
+
+    def forget(self, account_id: str) -> None:
+        self.forgotten += 1
+        for key in [key for key, known in self._values.items() if known[2] == account_id]:
+            del self._values[key]
+
+
+class CachedAuthenticator:
+    """Remembers principals by the hash of their credential."""
+
+    def __init__(self, inner: Authenticator, *, ttl_s: float = TTL_S) -> None:
+        self._inner = inner
+        self._memory: _Memory[bytes, Principal] = _Memory(ttl_s)
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """As the authenticator behind; expiry is checked every time."""
+        if authorization is None or len(authorization) > CREDENTIAL_CHARS_MAX:
+            return await self._inner.authenticate(None)
+        key = hashlib.sha256(authorization.encode()).digest()
+        known = self._memory.get(key)
+        if known is not None and (known.expire_time is None or known.expire_time > clock.now()):
+            return known
+        asked = self._memory.forgotten
+        principal = await self._inner.authenticate(authorization)
+        self._memory.put(key, principal, principal.account_id, asked)
+        return principal
+
+    def forget(self, account_id: str) -> None:
+        """Drops every credential of an account: something about it was revoked."""
+        self._memory.forget(account_id)
+
+
+class CachedScopes:
+    """Remembers scopes by who chose what."""
+
+    def __init__(self, inner: Scopes, *, ttl_s: float = TTL_S) -> None:
+        self._inner = inner
+        self._memory: _Memory[tuple[object, ...], Scope] = _Memory(ttl_s)
+
+    async def resolve(
+        self, principal: Principal, site_id: str, sector_id: str, *, needs_sector: bool
+    ) -> Scope:
+        """As the scopes behind."""
+        account_id = principal.account_id
+        key = (account_id, principal.allowed_sites, site_id, sector_id, needs_sector)
+        known = self._memory.get(key)
+        if known is not None:
+            return known
+        asked = self._memory.forgotten
+        scope = await self._inner.resolve(principal, site_id, sector_id, needs_sector=needs_sector)
+        self._memory.put(key, scope, account_id, asked)
+        return scope
+
+    def forget(self, account_id: str) -> None:
+        """Drops every scope of an account: its sites or sectors changed."""
+        self._memory.forget(account_id)

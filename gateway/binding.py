@@ -1,0 +1,187 @@
+"""From path, query, headers and body to the request message of a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protobuf import DescField, DescMessage, Message, ScalarType
+
+from chassis.errors import InvalidFields, Refusal, Violation
+from gateway import errors
+from gateway.contracts import Binding, ContractError, Contracts
+from gateway.conversion import BodyReader
+from gateway.fields import element_of
+from gateway.parameters import PUBLIC_NAMES, SCOPE, Parameters, Query
+
+ID_CHARS_MAX = 64
+SCOPE_HEADERS = {
+    "site_id": (b"x-site-id", "X-Site-Id"),
+    "sector_id": (b"x-sector-id", "X-Sector-Id"),
+}
+WHOLE = "*"
+"""Of a binding's body: the body is the request itself."""
+
+
+@dataclass(slots=True)
+class Bound:
+    """A request that is understood, not yet checked against a tenant."""
+
+    message: Any
+    query: Query
+    site_id: str
+    sector_id: str
+
+
+class RequestBinder:
+    """Builds the requests of one binding. What it relies on is checked once, at the start."""
+
+    def __init__(self, contracts: Contracts, binding: Binding, path_names: tuple[str, ...]) -> None:
+        method = binding.method
+        self._type: Any = method.request.type
+        self._body = binding.body
+        self._fields = {field.name: field for field in method.request.fields}
+        for name in path_names:
+            _require_text(binding, self._fields.get(name))
+        self._prefix = "" if binding.body in {"", WHOLE} else f"{binding.body}."
+        self.takes_body = binding.body != ""
+        inner = _body_desc(binding, self._fields)
+        self._inner = inner
+        inner_names = {field.name for field in inner.fields} if inner else set()
+        self._reader = (
+            BodyReader(inner, lifted=tuple(name for name in SCOPE if name not in inner_names))
+            if inner
+            else None
+        )
+        self._inner_scope = tuple(name for name in SCOPE if name in inner_names)
+        """Scope fields that the body's message has, whoever sets them."""
+        self._request_scope = _inputs(contracts, method.request)
+        self._body_scope = _inputs(contracts, inner) if inner else ()
+        taken = {*path_names, self._body} if self._body != WHOLE else set(self._fields)
+        self.parameters = Parameters(method.request, taken)
+
+    def bind(
+        self,
+        path: Mapping[str, str],
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+    ) -> Bound:
+        """The request message and the chosen scope. Raises INVALID_FIELDS."""
+        asked = self.parameters.parse(query)
+        inner: Any = None
+        chosen = [asked.scope]
+        if self._reader is not None:
+            inner, lifted = self._reader.read(body)
+            chosen.append(lifted)
+            chosen.append({name: getattr(inner, name) for name in self._inner_scope})
+        scope = _scope(headers, chosen)
+        message = self._message(inner, asked, path)
+        self._pass_scope_on(message, inner, scope)
+        self._take_headers(message, headers)
+        return Bound(message, asked, scope["site_id"], scope["sector_id"])
+
+    def translated(self, refusal: Refusal) -> Refusal:
+        """The refusal of a service, with fields named as the client knows them."""
+        if not refusal.violations:
+            return refusal
+        refusal.violations = tuple(
+            Violation(self._public(violation.field), violation.description)
+            for violation in refusal.violations
+        )
+        return refusal
+
+    def _public(self, field: str) -> str:
+        if self._prefix and field.startswith(self._prefix):
+            return field[len(self._prefix) :]
+        return PUBLIC_NAMES.get(field, field) if self._body != WHOLE else field
+
+    def _message(self, inner: Any, asked: Query, path: Mapping[str, str]) -> Any:
+        if self._body == WHOLE:
+            for name, value in path.items():
+                local = self._fields[name].local_name
+                if getattr(inner, local) not in {"", value}:
+                    raise errors.invalid(name, "differs from the address")
+                setattr(inner, local, value)
+            return inner
+        values = {**asked.values, **{self._fields[n].local_name: v for n, v in path.items()}}
+        if inner is not None:
+            values[self._fields[self._body].local_name] = inner
+        return self._type(**values)
+
+    def _pass_scope_on(self, message: Any, inner: Message | None, scope: dict[str, str]) -> None:
+        for target, names in ((message, self._request_scope), (inner, self._body_scope)):
+            for name in names:
+                if scope[name] and not getattr(target, name):
+                    setattr(target, name, scope[name])
+
+    def _take_headers(self, message: Any, headers: Mapping[bytes, bytes]) -> None:
+        key = headers.get(b"idempotency-key")
+        if key is not None and "request_id" in self._fields:
+            text = _header_text(key, "Idempotency-Key")
+            if message.request_id not in {"", text}:
+                raise errors.invalid("request_id", "differs from the header Idempotency-Key")
+            message.request_id = text
+        expected = headers.get(b"if-match")
+        if expected is not None and "etag" in self._fields:
+            message.etag = message.etag or _revision(expected)
+
+
+def _inputs(contracts: Contracts, desc: DescMessage) -> tuple[str, ...]:
+    """Scope fields of a message that the client sets."""
+    return tuple(
+        field.name
+        for field in desc.fields
+        if field.name in SCOPE and not contracts.is_output_only(field)
+    )
+
+
+def _body_desc(binding: Binding, fields: Mapping[str, DescField]) -> DescMessage | None:
+    if binding.body == "":
+        return None
+    if binding.body == WHOLE:
+        return binding.method.request
+    element = element_of(fields[binding.body]) if binding.body in fields else None
+    if not isinstance(element, DescMessage):
+        raise ContractError(f"{binding.method.path} takes a body that is no message")
+    return element
+
+
+def _require_text(binding: Binding, field: DescField | None) -> None:
+    if field is None or element_of(field) is not ScalarType.STRING:
+        raise ContractError(f"{binding.template} has a parameter that is no string field")
+
+
+def _scope(headers: Mapping[bytes, bytes], chosen: list[dict[str, str]]) -> dict[str, str]:
+    scope, faults = {}, []
+    for name, (header, spelled) in SCOPE_HEADERS.items():
+        found = {values[name] for values in chosen if values.get(name)}
+        if header in headers:
+            found.add(_header_text(headers[header], spelled))
+        if len(found) > 1:
+            faults.append(Violation(name, "is given more than once, with different values"))
+        elif any(len(value) > ID_CHARS_MAX for value in found):
+            faults.append(Violation(name, f"must have at most {ID_CHARS_MAX} characters"))
+        scope[name] = next(iter(found), "")
+    if faults:
+        raise InvalidFields(*faults)
+    return scope
+
+
+def _header_text(value: bytes, name: str) -> str:
+    text = value.decode("latin-1").strip()
+    if not 0 < len(text) <= ID_CHARS_MAX or not text.isascii() or not text.isprintable():
+        raise errors.invalid(name, f"must have 1 to {ID_CHARS_MAX} printable characters")
+    return text
+
+
+def _revision(value: bytes) -> str:
+    """The revision in an If-Match header; empty for `*`, which any revision fits."""
+    text = value.decode("latin-1").strip().removeprefix("W/")
+    if text == "*":
+        return ""
+    revision = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if not revision or '"' in revision or "," in revision or not revision.isprintable():
+        raise errors.invalid("If-Match", "must name one revision")
+    return revision

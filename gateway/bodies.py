@@ -1,0 +1,109 @@
+"""Reading a JSON body within bounds: bytes, time, depth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from gateway import errors
+
+BODY_BYTES_MAX = 1024 * 1024
+BODY_TIMEOUT_S = 15.0
+"""From the first byte asked for to the last one received."""
+DEPTH_MAX = 32
+"""Objects and lists inside each other; also far below what any parser here allows."""
+_OPENERS = (b"{", b"[")
+
+
+class ClientGone(Exception):  # noqa: N818  says what happened
+    """The client has hung up; nobody waits for an answer."""
+
+
+async def read_body(
+    receive: Any,
+    headers: Mapping[bytes, bytes],
+    *,
+    limit_bytes: int = BODY_BYTES_MAX,
+    timeout_s: float = BODY_TIMEOUT_S,
+) -> bytes:
+    """The whole body; empty when there is none.
+
+    Raises PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE or ClientGone.
+    """
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared) > limit_bytes:
+        raise errors.payload_too_large(limit_bytes)
+    try:
+        async with asyncio.timeout(timeout_s):
+            body = await _collect(receive, limit_bytes)
+    except TimeoutError as error:
+        raise errors.request_timeout() from error
+    if body:
+        _check_type(headers)
+        check_depth(body)
+    return body
+
+
+async def _collect(receive: Any, limit_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    total = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        total += len(chunk)
+        if total > limit_bytes:
+            raise errors.payload_too_large(limit_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks) if len(chunks) > 1 else chunk
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise errors.unsupported_media_type("Send the body without a content encoding.")
+    media, _, parameters = headers.get(b"content-type", b"").partition(b";")
+    if media.strip().lower() != b"application/json":
+        raise errors.unsupported_media_type("Send the body as application/json.")
+    charset = parameters.strip().lower().replace(b'"', b"")
+    if charset.startswith(b"charset=") and charset not in {b"charset=utf-8", b"charset=utf8"}:
+        raise errors.unsupported_media_type("Send the body as UTF-8.")
+
+
+def check_depth(body: bytes) -> None:
+    """Refuses JSON that nests too deeply, before any converter recurses into it."""
+    if sum(body.count(opener) for opener in _OPENERS) <= DEPTH_MAX:
+        return
+    level = _containers([loads(body)])
+    for _ in range(DEPTH_MAX):
+        level = [
+            inner
+            for outer in level
+            for inner in _containers(outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise errors.malformed(f"The body nests deeper than {DEPTH_MAX} levels.")
+
+
+def loads(body: bytes) -> Any:
+    """Parses JSON. Raises a refusal that says where it is broken."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise broken(error) from error
+
+
+def broken(error: ValueError) -> Exception:
+    """The refusal for a JSON syntax error, with its position."""
+    line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
+    place = f" at line {line}, column {column}" if line is not None else ""
+    return errors.malformed(f"The body is not valid JSON{place}.")
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, (dict, list))]

@@ -1,0 +1,131 @@
+"""From a refusal to an HTTP status, headers and the error envelope.
+
+The reason decides first, then the kind. What is nobody's business outside (unexpected
+errors, which service is down) is replaced by one sentence here.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from chassis.errors import InvalidFields, Kind, Refusal, Violation
+from gateway.answers import Answer, Headers
+
+_BY_REASON = {
+    "REQUEST_ID_REUSED": 422,
+    "INSUFFICIENT_CREDITS": 402,
+    "ACCOUNT_INACTIVE": 403,
+    "ETAG_MISMATCH": 412,
+    "PAYLOAD_TOO_LARGE": 413,
+    "METHOD_NOT_ALLOWED": 405,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "REQUEST_TIMEOUT": 408,
+    "HEADERS_TOO_LARGE": 431,
+}
+_BY_KIND = {
+    Kind.INVALID_ARGUMENT: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.PERMISSION_DENIED: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.ALREADY_EXISTS: 409,
+    Kind.FAILED_PRECONDITION: 409,
+    Kind.ABORTED: 409,
+    Kind.RESOURCE_EXHAUSTED: 429,
+    Kind.INTERNAL: 500,
+    Kind.UNAVAILABLE: 503,
+    Kind.DEADLINE_EXCEEDED: 504,
+}
+# Said instead of whatever the failing part said about itself.
+_SENTENCES = {
+    Kind.INTERNAL: "Something went wrong on our side.",
+    Kind.UNAVAILABLE: "This is not available at the moment; please try again.",
+    Kind.DEADLINE_EXCEEDED: "The answer took too long; please try again.",
+}
+_NUMBERS = ("required", "available")
+"""Metadata that REST shows as numbers."""
+RETRY_AFTER = "retry_after_s"
+"""Metadata entry that becomes the header `Retry-After`."""
+_CLOSING = ("PAYLOAD_TOO_LARGE", "REQUEST_TIMEOUT")
+"""After these the rest of the request is not waited for."""
+
+
+def status_of(refusal: Refusal) -> int:
+    """The HTTP status of a refusal."""
+    return _BY_REASON.get(refusal.reason) or _BY_KIND[refusal.kind]
+
+
+def refused(refusal: Refusal, request_id: str) -> Answer:
+    """The whole answer to a refused request."""
+    hidden = refusal.kind in _SENTENCES
+    metadata = dict(refusal.metadata)
+    retry_after = metadata.pop(RETRY_AFTER, "")
+    allowed = metadata.pop("allow", "")
+    errors: dict[str, list[str]] = {}
+    for violation in refusal.violations:
+        errors.setdefault(violation.field, []).append(violation.description)
+    document: dict[str, object] = {
+        "success": False,
+        "error": _SENTENCES[refusal.kind] if hidden else refusal.message,
+        "code": refusal.reason,
+        "errors": errors,
+    }
+    if metadata and not hidden:
+        document["details"] = {key: _shown(key, value) for key, value in metadata.items()}
+    document["request_id"] = request_id
+    status = status_of(refusal)
+    headers: Headers = []
+    if retry_after:
+        headers.append((b"retry-after", retry_after.encode()))
+    if allowed:
+        headers.append((b"allow", allowed.encode()))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer, ApiKey"))
+    if refusal.reason in _CLOSING:
+        headers.append((b"connection", b"close"))
+    return Answer(status, orjson.dumps(document), headers)
+
+
+def not_found() -> Refusal:
+    """No route has this path."""
+    return Refusal(Kind.NOT_FOUND, "NOT_FOUND", "There is nothing at this address.")
+
+
+def internal() -> Refusal:
+    """Whatever nobody expected."""
+    return Refusal(Kind.INTERNAL, "INTERNAL", _SENTENCES[Kind.INTERNAL])
+
+
+def unsupported_media_type(message: str) -> Refusal:
+    """The body is not JSON as we read it."""
+    return Refusal(Kind.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", message)
+
+
+def payload_too_large(limit_bytes: int) -> Refusal:
+    """The body is longer than allowed."""
+    return Refusal(
+        Kind.INVALID_ARGUMENT,
+        "PAYLOAD_TOO_LARGE",
+        f"The body is larger than {limit_bytes} bytes.",
+        metadata={"limit_bytes": str(limit_bytes)},
+    )
+
+
+def request_timeout() -> Refusal:
+    """The body did not arrive in time."""
+    return Refusal(Kind.INVALID_ARGUMENT, "REQUEST_TIMEOUT", "The request did not arrive in time.")
+
+
+def invalid(field: str, description: str) -> Refusal:
+    """One field, parameter or header is at fault."""
+    return InvalidFields(Violation(field, description))
+
+
+def malformed(description: str) -> Refusal:
+    """The body cannot be read at all, so no field is to blame."""
+    return Refusal(Kind.INVALID_ARGUMENT, "INVALID_FIELDS", description)
+
+
+def _shown(key: str, value: str) -> object:
+    if key in _NUMBERS and value.lstrip("-").isdigit():
+        return int(value)
+    return value

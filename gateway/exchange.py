@@ -1,0 +1,79 @@
+"""One request on its way through the gateway: its ids, headers and what the log will say."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chassis import ids
+from gateway import errors
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""A request id of a client is taken when it looks like this, else a new one is made."""
+_TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
+_NO_TRACE = b"0" * 32
+_SINGULAR = frozenset(
+    {
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"idempotency-key",
+        b"if-match",
+        b"x-site-id",
+        b"x-sector-id",
+    }
+)
+"""Headers that decide something; sent twice, two readers might see two different requests."""
+KEY = "writer.exchange"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What the parts of the gateway know about a request."""
+
+    headers: Mapping[bytes, bytes]
+    repeated: frozenset[bytes]
+    request_id: str
+    traceparent: str
+    route: str = ""
+    """Template of the route, once it is known."""
+    principal: str = ""
+    account_id: str = ""
+    outcome: str = ""
+    """Reason of a refusal."""
+
+    def require_single_headers(self) -> None:
+        """Refuses a request that says something important twice."""
+        for name in self.repeated & _SINGULAR:
+            raise errors.invalid(name.decode(), "must be sent once")
+
+
+def exchange_of(scope: Mapping[str, Any]) -> Exchange:
+    """Reads the headers of an ASGI scope once."""
+    headers: dict[bytes, bytes] = {}
+    repeated = set()
+    for name, value in scope["headers"]:
+        if name in headers:
+            repeated.add(name)
+        else:
+            headers[name] = value
+    sent = headers.get(b"x-request-id", b"")
+    sane = REQUEST_ID.fullmatch(sent) is not None and b"x-request-id" not in repeated
+    return Exchange(
+        headers=headers,
+        repeated=frozenset(repeated),
+        request_id=sent.decode() if sane else ids.new_id(),
+        traceparent=_traceparent(headers.get(b"traceparent", b"")),
+    )
+
+
+def _traceparent(sent: bytes) -> str:
+    """Continues a well-formed trace, or begins one; the span is always our own."""
+    known = _TRACE.fullmatch(sent)
+    if known is None or known[1] == _NO_TRACE:
+        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return f"00-{known[1].decode()}-{secrets.token_hex(8)}-{known[2].decode()}"

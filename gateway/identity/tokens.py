@@ -1,0 +1,93 @@
+"""Access tokens: what a user's browser or script carries for a quarter of an hour.
+
+Signed with the key that also signs caller tokens, so what keeps the two apart is checked on
+every use: another audience and another `typ`. Only our own key counts, not every trusted one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chassis import clock
+from gateway.identity.domain import User
+from gateway.identity.errors import InvalidCredential, TokenExpired
+
+AUDIENCE = "writer-web"
+TYPE = "at+jwt"
+"""Header of access tokens (RFC 9068); caller tokens have another."""
+LIFE = timedelta(minutes=15)
+_ALGORITHM = "EdDSA"
+_USER = "user:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a verified access token says. The role is left out: the user's row knows it better."""
+
+    user_id: str
+    account_id: str
+    expire_time: datetime
+
+
+class AccessTokens:
+    """Mints and verifies access tokens of one issuer."""
+
+    def __init__(self, issuer: str, key: Ed25519PrivateKey) -> None:
+        self._issuer = issuer
+        self._key = key
+        self._trusted = {issuer: key.public_key()}
+
+    def mint(self, user: User) -> str:
+        """A token for this user that works for LIFE."""
+        now = clock.now()
+        return jwt.encode(
+            {
+                "iss": self._issuer,
+                "aud": AUDIENCE,
+                "sub": f"{_USER}{user.id}",
+                "iat": int(now.timestamp()),
+                "exp": int((now + LIFE).timestamp()),
+                "account": user.account_id,
+                "role": user.role.value,
+            },
+            self._key,
+            algorithm=_ALGORITHM,
+            headers={"kid": self._issuer, "typ": TYPE},
+        )
+
+    def verify(self, token: str) -> Claims:
+        """What the token says. Raises InvalidCredential or TokenExpired."""
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != TYPE:
+                raise InvalidCredential
+            claims = jwt.decode(
+                token,
+                self._trusted[header["kid"]],
+                algorithms=[_ALGORITHM],
+                audience=AUDIENCE,
+                issuer=self._issuer,
+                # Time is the chassis' clock, which the library does not ask.
+                options={
+                    "require": ["exp", "iat", "aud", "iss", "sub"],
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
+            )
+            subject, account_id = claims["sub"], claims["account"]
+            expire_time = datetime.fromtimestamp(claims["exp"], UTC)
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+            # From None: the library's message may quote what it was given.
+            raise InvalidCredential from None
+        if not subject.startswith(_USER):
+            raise InvalidCredential
+        if expire_time <= clock.now():
+            raise TokenExpired
+        return Claims(
+            user_id=subject.removeprefix(_USER), account_id=account_id, expire_time=expire_time
+        )

@@ -1,0 +1,195 @@
+"""The hot path: authenticate, route, JSON to message, call, message to JSON.
+
+One endpoint for each REST binding, built from the contracts at the start. Raises refusals;
+`gateway.edge` answers them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from chassis.caller import Caller
+from chassis.errors import InvalidFields, Violation
+from gateway import answers, bodies
+from gateway.answers import Answer
+from gateway.authentication import ANONYMOUS, NO_SCOPE, Authenticator, Principal, Scope, Scopes
+from gateway.binding import Bound, RequestBinder
+from gateway.contracts import Binding, Contracts
+from gateway.conversion import ListWriter, ResourceWriter, is_listing
+from gateway.exchange import Exchange
+from gateway.fields import CONVERSION_ERRORS
+from gateway.links import Links
+from gateway.upstream import Upstream, refusal_of
+
+TIMEOUT_S = 10.0
+SLOW_TIMEOUT_S = 30.0
+"""For calls that reserve, plan or ask a model."""
+_SLOW = frozenset({"writer_ai", "image_gen"})
+WATCH_AFTER_S = 0.05
+"""A read that takes longer is given up when its client hangs up; shorter ones are not worth it."""
+GATEWAY = "gateway"
+_EMPTY = "google.protobuf.Empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every endpoint uses."""
+
+    authenticator: Authenticator
+    scopes: Scopes
+    upstream: Upstream
+    links: Links
+
+
+class Endpoint:
+    """Answers one REST binding."""
+
+    def __init__(
+        self,
+        contracts: Contracts,
+        binding: Binding,
+        path_names: tuple[str, ...],
+        around: Surroundings,
+    ) -> None:
+        self.binding = binding
+        self.method = binding.method
+        self.binder = RequestBinder(contracts, binding, path_names)
+        self._around = around
+        self._call = around.upstream.unary(self.method)
+        self._timeout_s = SLOW_TIMEOUT_S if self.method.throttle in _SLOW else TIMEOUT_S
+        response = self.method.response
+        self._list = ListWriter(response) if is_listing(response) else None
+        self._resource = ResourceWriter(response)
+        self._is_empty = response.type_name == _EMPTY
+        self._skip_max = next(
+            (contracts.maximum(f) or 0 for f in self.method.request.fields if f.name == "skip"), 0
+        )
+
+    async def answer(
+        self, scope: Mapping[str, Any], receive: Any, path: Mapping[str, str], exchange: Exchange
+    ) -> Answer:
+        """The answer to a request. Raises Refusal, or ClientGone when nobody waits for it."""
+        exchange.route = self.binding.template
+        exchange.require_single_headers()
+        principal = await self._principal(exchange)
+        body = b""
+        if self.binder.takes_body:
+            body = await bodies.read_body(receive, exchange.headers)
+        bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
+        chosen = await self._scope(principal, bound)
+        who = _caller(principal, chosen, exchange)
+        wire = await self._ask(bound.message.to_binary(), who, receive)
+        return self._answer(wire, bound, scope, exchange)
+
+    async def _principal(self, exchange: Exchange) -> Principal:
+        if self.method.access == "public":
+            return ANONYMOUS
+        sent = exchange.headers.get(b"authorization")
+        principal = await self._around.authenticator.authenticate(
+            None if sent is None else sent.decode("latin-1")
+        )
+        exchange.principal, exchange.account_id = principal.principal, principal.account_id
+        return principal
+
+    async def _scope(self, principal: Principal, bound: Bound) -> Scope:
+        if self.method.needs_sector and not (bound.site_id and bound.sector_id):
+            missing = [
+                Violation(name, "is required: in the query, the body or a header")
+                for name, chosen in (("site_id", bound.site_id), ("sector_id", bound.sector_id))
+                if not chosen
+            ]
+            raise InvalidFields(*missing)
+        if principal is ANONYMOUS or not (bound.site_id or bound.sector_id):
+            return NO_SCOPE
+        return await self._around.scopes.resolve(
+            principal, bound.site_id, bound.sector_id, needs_sector=self.method.needs_sector
+        )
+
+    async def _ask(self, request: bytes, who: Caller, receive: Any) -> bytes:
+        metadata = self._around.upstream.metadata(who, self.method.peer)
+        call = self._call(request, metadata=metadata, timeout=self._timeout_s)
+        watch = _Watch(call, receive) if self.binding.verb == "GET" else None
+        try:
+            wire: bytes = await call
+        except grpc.aio.AioRpcError as error:
+            raise self.binder.translated(refusal_of(error, self.method)) from error
+        except asyncio.CancelledError:
+            if watch is not None and watch.client_is_gone:
+                raise bodies.ClientGone from None
+            raise
+        finally:
+            if watch is not None:
+                watch.stop()
+        return wire
+
+    def _answer(
+        self, wire: bytes, bound: Bound, scope: Mapping[str, Any], exchange: Exchange
+    ) -> Answer:
+        if self._is_empty:
+            return Answer(204)
+        try:
+            if self._list is None:
+                document, etag = self._resource.write(wire)
+                headers = [(b"etag", f'"{etag}"'.encode())] if etag else []
+                body = answers.resource(document, exchange.request_id)
+                return Answer(self.method.http_status, body, headers)
+            rows = self._list.write(wire)
+        except CONVERSION_ERRORS as error:
+            raise RuntimeError(f"{self.method.path} answered what cannot be read") from error
+        following, previous = self._around.links.around(
+            scope, exchange.headers, bound.query, rows, skip_max=self._skip_max
+        )
+        body = answers.listing(
+            rows.json,
+            count=rows.total,
+            following=following,
+            previous=previous,
+            request_id=exchange.request_id,
+        )
+        return Answer(self.method.http_status, body)
+
+
+class _Watch:
+    """Cancels a call when the client hangs up before it is answered."""
+
+    def __init__(self, call: Any, receive: Any) -> None:
+        self._call = call
+        self._receive = receive
+        self.client_is_gone = False
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+
+    def stop(self) -> None:
+        """Ends the watch; the call is over."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = asyncio.ensure_future(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.client_is_gone = True
+        self._call.cancel()
+
+
+def _caller(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
+    return Caller(
+        issuer=GATEWAY,
+        principal=principal.principal,
+        account_id=principal.account_id,
+        role=principal.role,
+        site_id=scope.site_id,
+        sector_id=scope.sector_id,
+        sector_name=scope.sector_name,
+        allowed_sites=principal.allowed_sites,
+        request_id=exchange.request_id,
+        traceparent=exchange.traceparent,
+    )

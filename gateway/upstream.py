@@ -1,0 +1,109 @@
+"""The services behind the gateway: one channel each, raw bytes, signed callers.
+
+A call carries exactly three metadata entries, all made here; no header of a client is ever
+passed on. Only reads are repeated when a service does not answer: a create without an
+idempotency key may have happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from chassis import caller, status
+from chassis.caller import Caller, Signer
+from chassis.client import CHANNEL_OPTIONS
+from chassis.errors import Kind, Refusal
+from gateway.contracts import Binding, Method
+
+HEALTH_TIMEOUT_S = 2.0
+READ_ATTEMPTS_MAX = 3
+_RETRY = {
+    "maxAttempts": READ_ATTEMPTS_MAX,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "0.5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+class Upstream:
+    """Channels to the services, and how a call to one is made."""
+
+    def __init__(
+        self, addresses: Mapping[str, str], signer: Signer, bindings: Iterable[Binding]
+    ) -> None:
+        """`addresses` by service name; `bindings` tell which methods are reads."""
+        config = _service_config(bindings)
+        self._signer = signer
+        self._channels = {
+            name: grpc.aio.insecure_channel(
+                address, options=[*CHANNEL_OPTIONS, ("grpc.service_config", config)]
+            )
+            for name, address in addresses.items()
+        }
+
+    def has(self, peer: str) -> bool:
+        """Whether the address of a service is known."""
+        return peer in self._channels
+
+    def unary(self, method: Method) -> Any:
+        """The method as a function of serialized requests; made once for each route."""
+        return self._channels[method.peer].unary_unary(method.path)
+
+    def stream(self, method: Method) -> Any:
+        """A server-streaming method as a function of serialized requests."""
+        return self._channels[method.peer].unary_stream(method.path)
+
+    def metadata(self, who: Caller, peer: str) -> tuple[tuple[str, str], ...]:
+        """What a service is told about the caller."""
+        return (
+            (caller.TOKEN_KEY, self._signer.mint(who, peer)),
+            (caller.REQUEST_ID_KEY, who.request_id),
+            (caller.TRACE_KEY, who.traceparent),
+        )
+
+    async def not_ready(self) -> list[str]:
+        """Names of the services that do not say they serve."""
+        names = sorted(self._channels)
+        healthy = await asyncio.gather(*(self._serves(name) for name in names))
+        return [name for name, serves in zip(names, healthy, strict=True) if not serves]
+
+    async def _serves(self, name: str) -> bool:
+        stub: Any = health_pb2_grpc.HealthStub(self._channels[name])
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def close(self) -> None:
+        """Closes all channels."""
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+
+def refusal_of(error: grpc.aio.AioRpcError, method: Method) -> Refusal:
+    """What a failed call means for the client."""
+    refusal = status.from_error(error)
+    if (
+        refusal.kind is Kind.UNAUTHENTICATED
+        and method.peer != "identity"
+        and method.access != "public"
+    ):
+        # The client was authenticated; it is the gateway that the service does not trust.
+        raise RuntimeError(f"{method.peer} refused the gateway's token: {refusal.message}")
+    return refusal
+
+
+def _service_config(bindings: Iterable[Binding]) -> str:
+    reads = [
+        {"service": binding.method.service, "method": binding.method.name}
+        for binding in bindings
+        if binding.verb == "GET"
+    ]
+    return json.dumps({"methodConfig": [{"name": reads, "retryPolicy": _RETRY}]})
