@@ -6,7 +6,7 @@ request id. `dead_letters`: deliveries that nobody could handle.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -33,11 +33,6 @@ NAMING = {
 _SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
 
-class _Operations(Protocol):
-    def create_table(self, name: str, *columns: Any) -> Any: ...
-    def create_index(self, name: str, table: str, columns: list[str]) -> Any: ...
-
-
 def new_metadata() -> MetaData:
     """Metadata of one service: stable constraint names and the four tables."""
     metadata = MetaData(naming_convention=NAMING)
@@ -52,7 +47,7 @@ def new_metadata() -> MetaData:
     return metadata
 
 
-def create_plumbing(op: _Operations) -> None:
+def create_plumbing(op: Any) -> None:
     """Creates the four tables; called by the first migration of every service."""
     for name, columns in _tables().items():
         op.create_table(name, *columns)

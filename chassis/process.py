@@ -1,0 +1,176 @@
+"""One process from its start to its end: settings, keys, database, NATS, server, consumers.
+
+What is started first is stopped last. SIGTERM and SIGINT drain: no new work, running work
+ends within bounds, what is left is handed back to be done by another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import uvloop
+
+from chassis import migrate, telemetry
+from chassis.bus import Bus
+from chassis.caller import Signer, Verifier
+from chassis.client import Peer
+from chassis.consumers import Consumers, Subscription
+from chassis.database import Database, open_database
+from chassis.keys import load_signing_key, load_trusted_keys
+from chassis.outbox import Outbox, Relay
+from chassis.server import Server, Servicer
+from chassis.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+LOOP_RESTART_S = 1.0
+"""Pause before a background loop that failed is started again."""
+
+
+@dataclass
+class Host:
+    """What a process offers to the service that is wired into it."""
+
+    settings: Settings
+    database: Database
+    outbox: Outbox
+    signer: Signer
+    peers: dict[str, Peer] = field(default_factory=dict)
+
+    def peer(self, name: str) -> Peer:
+        """Another service. Raises SettingsError when its address is not set."""
+        if name not in self.peers:
+            address = self.settings.peers.get(name)
+            if not address:
+                raise SettingsError(f"WRITER_PEER_{name.upper()} is not set")
+            self.peers[name] = Peer(name, address, self.signer)
+        return self.peers[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service brings: servicers, subscriptions and loops that run until cancelled."""
+
+    servicers: Sequence[Servicer]
+    subscriptions: Sequence[Subscription] = ()
+    loops: Sequence[Callable[[], Awaitable[None]]] = ()
+    close: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Called at the very end, for connections of the service's own."""
+
+
+Wire = Callable[[Host], Parts]
+
+
+def run(name: str, wire: Wire, package: str | None = None) -> None:
+    """Runs a service until it is told to stop; exits with one sentence when it cannot start."""
+    try:
+        settings = Settings.from_env(name)
+        telemetry.set_up_logging(name, settings.log_level)
+        if settings.migrate:
+            migrate.upgrade(settings.database_url, package or f"services.{name}")
+        uvloop.run(serve(settings, wire))
+    except SettingsError as error:
+        sys.exit(f"{name}: {error}")
+
+
+async def serve(settings: Settings, wire: Wire) -> None:
+    """Runs a service in this event loop until SIGTERM or SIGINT."""
+    async with hosting(settings) as host:
+        parts = wire(host)
+        server = Server(
+            settings.listen,
+            parts.servicers,
+            Verifier(load_trusted_keys(settings.trusted_keys), audience=settings.name),
+            reuse_port=settings.reuse_port,
+        )
+        async with working(host, parts, server):
+            log.info("ready", extra={"address": settings.listen, "port": server.port})
+            await stop_signal()
+            log.info("stopping")
+
+
+@asynccontextmanager
+async def hosting(settings: Settings) -> AsyncIterator[Host]:
+    """Opens the database and the keys; closes peers and database at the end."""
+    host = Host(
+        settings=settings,
+        database=open_database(settings.database_url),
+        outbox=Outbox(settings.name),
+        signer=Signer(settings.name, load_signing_key(settings.signing_key)),
+    )
+    try:
+        yield host
+    finally:
+        for peer in host.peers.values():
+            await peer.close()
+        await host.database.close()
+
+
+@asynccontextmanager
+async def working(
+    host: Host, parts: Parts, server: Server, *, service: str | None = None
+) -> AsyncIterator[None]:
+    """Serves calls, publishes and consumes events and runs the loops, until the block ends."""
+    settings = host.settings
+    bus = Bus(settings.nats_url, settings.name)
+    relay = Relay(host.database, bus)
+    consumers = Consumers(
+        service or settings.name,
+        bus,
+        host.database,
+        parts.subscriptions,
+        ack_wait_s=settings.ack_wait_s,
+        deliveries_max=settings.deliveries_max,
+    )
+    await server.start()
+    await bus.open()
+    relay.start()
+    consumers.start()
+    loops = [asyncio.create_task(_keep_running(loop)) for loop in parts.loops]
+    await server.ready()
+    _tell_parent()
+    try:
+        yield
+    finally:
+        await server.stop()
+        for task in loops:
+            task.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        await consumers.stop()
+        await relay.stop()
+        await bus.close()
+        for close in parts.close:
+            await close()
+
+
+async def stop_signal() -> None:
+    """Returns at the first SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+async def _keep_running(loop: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("a background loop failed and is started again")
+        await asyncio.sleep(LOOP_RESTART_S)
+
+
+def _tell_parent() -> None:
+    """Writes one byte to the descriptor in WRITER_READY_FD, for a launcher that waits for it."""
+    descriptor = os.environ.pop("WRITER_READY_FD", "")
+    if descriptor.isdigit():
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))

@@ -1,0 +1,1 @@
+"""Use cases of the tasks service, one module per resource."""

@@ -1,0 +1,174 @@
+"""Rows of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+
+from chassis import clock
+from chassis.caller import Caller
+from chassis.errors import NotFound
+from chassis.pages import PageQuery, paginate
+from chassis.tenancy import owned, visible
+from services.tasks.domain import Brief, GenerationSummary, Task, TaskStatus
+from services.tasks.schema import generations, tasks
+
+_SORTABLE = {
+    "title": tasks.c.title,
+    "created_at": tasks.c.create_time,
+    "status": tasks.c.status,
+}
+
+
+class TaskStore:
+    """Tasks that one caller may see, over one connection."""
+
+    def __init__(self, connection: Connection, caller: Caller) -> None:
+        self._connection = connection
+        self._caller = caller
+
+    def create(self, task_id: str, brief: Brief, cluster_name: str) -> Task:
+        """Inserts a queued task in the caller's site and sector."""
+        now = clock.now()
+        self._connection.execute(
+            insert(tasks).values(
+                **owned(self._caller),
+                id=task_id,
+                revision=1,
+                sector_name=self._caller.sector_name,
+                title=brief.title,
+                description=brief.description,
+                cluster_id=brief.cluster_id,
+                cluster_name=cluster_name,
+                idea_id=brief.idea_id,
+                taxonomy_term_id=brief.taxonomy_term_id,
+                content_type=brief.content_type,
+                content_structure=brief.content_structure,
+                keywords=brief.keywords,
+                word_count=brief.word_count,
+                prompt_override=brief.prompt_override,
+                status=TaskStatus.QUEUED,
+                content_id="",
+                generation_id="",
+                create_time=now,
+                update_time=now,
+            )
+        )
+        return self.get(task_id)
+
+    def get(self, task_id: str) -> Task:
+        """Raises NotFound, also for a deleted task."""
+        row = self._connection.execute(self._select().where(tasks.c.id == task_id)).one_or_none()
+        if row is None:
+            raise NotFound("task", task_id)
+        return task_from_row(row)
+
+    def get_all(self, task_ids: Sequence[str], *, lock: bool = False) -> list[Task]:
+        """The tasks in the order of the ids. Raises NotFound that names every missing one."""
+        statement = self._select().where(tasks.c.id.in_(task_ids))
+        if lock:
+            # Locked in one order, so that two runs over the same tasks wait and do not deadlock.
+            statement = statement.order_by(tasks.c.id).with_for_update(of=tasks)
+        found = {row.id: task_from_row(row) for row in self._connection.execute(statement)}
+        missing = [task_id for task_id in task_ids if task_id not in found]
+        if missing:
+            raise NotFound("task", *missing)
+        return [found[task_id] for task_id in task_ids]
+
+    def page(
+        self, query: PageQuery, filters: Mapping[str, str], search: str
+    ) -> tuple[list[Task], str, int]:
+        """One page of tasks, the token of the next, and how many there are."""
+        statement = self._select().where(
+            *(tasks.c[name] == value for name, value in filters.items() if value)
+        )
+        if search:
+            statement = statement.where(
+                or_(
+                    tasks.c.title.icontains(search, autoescape=True),
+                    tasks.c.keywords.icontains(search, autoescape=True),
+                )
+            )
+        found = paginate(
+            self._connection,
+            statement,
+            query,
+            sortable=_SORTABLE,
+            default="-created_at",
+            tie=tasks.c.id,
+        )
+        return [task_from_row(row) for row in found.rows], found.next_token, found.total_size
+
+    def start_generation(self, task_id: str, generation_id: str) -> None:
+        """Notes which generation writes the task now."""
+        self._change(task_id, generation_id=generation_id)
+
+    def complete(self, task_id: str, content_id: str) -> None:
+        """Notes the content; a task that was deleted meanwhile stays as it is."""
+        self._change(task_id, status=TaskStatus.COMPLETED, content_id=content_id)
+
+    def _change(self, task_id: str, **values: Any) -> None:
+        self._connection.execute(
+            update(tasks)
+            .where(*self._live(), tasks.c.id == task_id)
+            .values(revision=tasks.c.revision + 1, update_time=clock.now(), **values)
+        )
+
+    def _live(self) -> list[Any]:
+        return [*visible(tasks, self._caller), tasks.c.delete_time.is_(None)]
+
+    def _select(self) -> Select[Any]:
+        joined = tasks.outerjoin(
+            generations,
+            (generations.c.account_id == tasks.c.account_id)
+            & (generations.c.id == tasks.c.generation_id),
+        )
+        return (
+            select(
+                tasks,
+                generations.c.run_id.label("generation_run_id"),
+                generations.c.state.label("generation_state"),
+                generations.c.reason.label("generation_reason"),
+            )
+            .select_from(joined)
+            .where(*self._live())
+        )
+
+
+def task_from_row(row: Row[Any]) -> Task:
+    """A task from a row of tasks joined with its last generation."""
+    generation = None
+    if row.generation_run_id is not None:
+        generation = GenerationSummary(
+            id=row.generation_id,
+            run_id=row.generation_run_id,
+            state=row.generation_state,
+            reason=row.generation_reason,
+        )
+    return Task(
+        id=row.id,
+        revision=row.revision,
+        site_id=row.site_id,
+        sector_id=row.sector_id,
+        sector_name=row.sector_name,
+        cluster_name=row.cluster_name,
+        brief=Brief(
+            title=row.title,
+            description=row.description,
+            cluster_id=row.cluster_id,
+            idea_id=row.idea_id,
+            taxonomy_term_id=row.taxonomy_term_id,
+            content_type=row.content_type,
+            content_structure=row.content_structure,
+            keywords=row.keywords,
+            word_count=row.word_count,
+            prompt_override=row.prompt_override,
+        ),
+        status=TaskStatus(row.status),
+        content_id=row.content_id,
+        generation=generation,
+        create_time=row.create_time,
+        update_time=row.update_time,
+    )
