@@ -1,0 +1,1 @@
+"""Everything on one machine: the launcher, and the offline model that stands in for a provider."""

@@ -1,0 +1,1 @@
+"""Writing an article about a brief, from patterns, without a model."""
