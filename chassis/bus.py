@@ -60,6 +60,7 @@ class Bus:
         self._client: Client | None = None
         self._stream: JetStreamContext | None = None
         self._up = asyncio.Event()
+        self._closed = False
         self._keeper: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
 
@@ -67,13 +68,15 @@ class Bus:
         """Connects and makes sure of the stream. Raises Unavailable when that takes too long."""
         self._keeper = asyncio.create_task(self._keep_connected(), name="bus")
         try:
-            await asyncio.wait_for(self._up.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
         except TimeoutError:
             await self.close()
             raise Unavailable("NATS does not answer.") from None
 
     async def close(self) -> None:
         """Sends what is buffered and ends the connection for good."""
+        self._closed = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -92,8 +95,13 @@ class Bus:
         self._listeners.append(callback)
 
     async def ready(self) -> Client:
-        """The connection, as soon as there is one; the caller bounds the wait."""
+        """The connection, as soon as there is one; the caller bounds the wait.
+
+        Raises ConnectionError when the bus is closed.
+        """
         while self._client is None:
+            if self._closed:
+                raise ConnectionError("the bus is closed")
             await self._up.wait()
         return self._client
 
@@ -178,6 +186,7 @@ class Bus:
                     name=self._name,
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     connect_timeout=CONNECT_TIMEOUT_S,
                     ping_interval=PING_INTERVAL_S,
                     closed_cb=note_loss,

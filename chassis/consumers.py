@@ -31,6 +31,8 @@ JITTER = 0.2
 HANDLE_TIMEOUT_S = 900.0
 """A handler that takes longer counts as failed; heartbeats would keep its delivery for ever."""
 STOP_GRACE_S = 10.0
+CANCEL_TIMEOUT_S = 2.0
+"""For handing back; a handler that clings on longer is left to the end of the process."""
 
 ACK, TERMINATE, IN_PROGRESS, AT_ONCE = b"+ACK", b"+TERM", b"+WPI", b"-NAK"
 
@@ -107,7 +109,7 @@ class Consumers:
         for task in late:
             task.cancel()
         self._heartbeat.cancel()
-        await asyncio.wait({self._heartbeat, *late})
+        await asyncio.wait({self._heartbeat, *late}, timeout=CANCEL_TIMEOUT_S)
 
     def heartbeat_ages(self) -> dict[str, float]:
         """Seconds since each consumer heard from NATS, or was seen at work."""
@@ -142,6 +144,7 @@ class Consumers:
         except (UnreadableEventError, DecodeError) as error:
             return await self._give_up(None, None, consumer, msg, f"cannot be read: {error}")
         interceptors.request_id.set(envelope.request_id)
+        interceptors.traceparent.set(envelope.traceparent)
         delivery = Delivery(
             event_id=envelope.event_id,
             message=message,

@@ -16,7 +16,7 @@ from typing import Any
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Row, delete, or_, select, update
 
-from chassis import clock
+from chassis import clock, interceptors
 from chassis.bus import Bus, Publication
 from chassis.database import Database
 from chassis.events import PAYLOAD_MAX_BYTES, Envelope, subject_of
@@ -56,8 +56,9 @@ class Outbox:
     ) -> str:
         """Notes the fact `message` about the resource with this id; returns the event's id.
 
-        The request id is the message's own where it has one. Raises ValueError for a body
-        above PAYLOAD_MAX_BYTES or ids that cannot be part of a subject.
+        Request id and trace are, in this order, those given, the message's own, and those
+        of the running call. Raises ValueError for a body above PAYLOAD_MAX_BYTES and for
+        ids that cannot be part of a subject.
         """
         payload = message.SerializeToString()
         if len(payload) > PAYLOAD_MAX_BYTES:
@@ -65,8 +66,10 @@ class Outbox:
         event_id = new_id()
         texts = {
             "about": about,
-            "request_id": request_id or getattr(message, "request_id", ""),
-            "traceparent": traceparent,
+            "request_id": request_id
+            or getattr(message, "request_id", "")
+            or interceptors.request_id.get(),
+            "traceparent": traceparent or interceptors.traceparent.get(),
         }
         connection.execute(
             _outbox.insert().values(
@@ -145,6 +148,8 @@ class Relay:
             await self._settle(done, failed)
             if failed:
                 log.warning("%d of %d events were not confirmed", len(failed), len(batch))
+                if self._bus.connected:
+                    await self._bus.ensure_stream()
                 return False
         return True
 
@@ -197,4 +202,5 @@ def _publication(row: Row[Any]) -> Publication:
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

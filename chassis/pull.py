@@ -88,10 +88,9 @@ class Pull:
     async def _run(self) -> None:
         delay_s = REBIND_FIRST_S
         while True:
-            client = await self._bus.ready()
             bound_s = clock.elapsed_s()
             try:
-                await self._bind_and_fetch(client)
+                await self._bind_and_fetch(await self._bus.ready())
             except Exception as error:  # noqa: BLE001  whatever it is, binding anew is the answer
                 log.warning("%s binds anew: %r", self.name, error)
             if clock.elapsed_s() - bound_s > REBIND_MAX_S:
@@ -126,7 +125,9 @@ class Pull:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{self.name}"
         await client.publish(subject, json.dumps(request).encode(), reply=inbox)
         while wanted:
-            msg = await asyncio.wait_for(self._arrived.get(), SILENCE_S)
+            # Not wait_for: on Python 3.11 it may swallow a cancellation or lose what arrived.
+            async with asyncio.timeout(SILENCE_S):
+                msg = await self._arrived.get()
             if msg is None:
                 raise ConnectionError("the connection has changed")
             self._heard_s = clock.elapsed_s()

@@ -1,0 +1,132 @@
+"""Real servers for the chassis: a nats-server a test, databases with the plumbing tables."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from chassis import bus as bus_module
+from chassis.bus import Bus
+from chassis.database import open_database
+from chassis.plumbing import new_metadata
+
+START_TIMEOUT_S = 10.0
+NATS_SERVER = Path(sys.executable).with_name("nats-server")
+
+
+class NatsServer:
+    """A nats-server with JetStream; keeps its port and its data when it is started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = -1
+        self._process = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        command = [NATS_SERVER, "-js", "-sd", self._directory / "data", "-a", "127.0.0.1"]
+        command += ["-p", str(self._port), "--ports_file_dir", self._directory]
+        log = (self._directory / "log").open("a")
+        with log:
+            self._process = subprocess.Popen([str(part) for part in command], stderr=log)
+        ports = self._directory / f"nats-server_{self._process.pid}.ports"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (ports.exists() and ports.read_text().strip()):
+            assert time.monotonic() < deadline, (self._directory / "log").read_text()
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            time.sleep(0.005)
+        [url] = json.loads(ports.read_text())["nats"]
+        self._port = make_url(url).port
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(START_TIMEOUT_S)
+            self._process = None
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def nats_server(tmp_path):
+    directory = tmp_path / "nats"
+    directory.mkdir()
+    server = NatsServer(directory)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def bus(nats_server, monkeypatch):
+    monkeypatch.setattr(bus_module, "PUBLISH_TIMEOUT_S", 1.0)
+    opened = Bus(nats_server.url, "tests")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_database(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/service.db")
+    await database.write(lambda connection: new_metadata().create_all(connection))
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def postgres_database(postgres):
+    name = postgres.create()
+    database = open_database(postgres.url(name))
+    await database.write(lambda connection: new_metadata().create_all(connection))
+    yield database
+    await database.close()
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request):
+    """Each of the two databases in turn, with the plumbing tables."""
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_database"
+    return request.getfixturevalue(name)
+
+
+@pytest.fixture
+def eventually():
+    """Waits until a condition holds; fails after a deadline."""
+
+    async def wait(condition, timeout_s=10.0):
+        deadline = time.monotonic() + timeout_s
+        while not (result := condition()):
+            assert time.monotonic() < deadline, "it did not come true in time"
+            await asyncio.sleep(0.01)
+        return result
+
+    return wait
+
+
+@pytest.fixture
+async def starting():
+    """Starts relays and consumers, and stops them before bus and database are closed."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def start(runnable):
+            runnable.start()
+            stack.push_async_callback(runnable.stop, 0.5)
+            return runnable
+
+        yield start
