@@ -52,6 +52,10 @@ class Passwords:
 
         return await self._run(check) and password_hash is not None
 
+    async def close(self) -> None:
+        """Lets the threads end; what still waits is not done."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def _run(self, work: Callable[[], _T]) -> _T:
         if self._waiting >= WAITING_MAX:
             raise TooManyPasswords

@@ -1,4 +1,4 @@
-"""Tables of identity. References carry the account, so that the database itself keeps tenants apart."""
+"""Tables of identity; references carry the account, so that the database keeps tenants apart."""
 
 from __future__ import annotations
 

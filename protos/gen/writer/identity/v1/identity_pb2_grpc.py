@@ -74,7 +74,8 @@ class IdentityServiceServicer:
     def Register(self, request, context):
         """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-        Idempotent with a `request_id`. ALREADY_EXISTS when the address is taken.
+        Idempotent with a `request_id`: a repeat with the same password answers the same account
+        with a token of its own. ALREADY_EXISTS when the address is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +99,10 @@ class IdentityServiceServicer:
 
     def CreateApiKey(self, request, context):
         """Creates an API key. The key itself is in this answer and nowhere else.
+
+        Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+        reaches no further than its maker: who is limited to some sites must limit it to one of
+        those (SITE_FORBIDDEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

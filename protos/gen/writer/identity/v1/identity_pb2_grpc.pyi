@@ -36,7 +36,8 @@ class IdentityServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RegisterRequest, _identity_pb2.Session]
     """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-    Idempotent with a `request_id`. ALREADY_EXISTS when the address is taken.
+    Idempotent with a `request_id`: a repeat with the same password answers the same account
+    with a token of its own. ALREADY_EXISTS when the address is taken.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]
     """Exchanges an address and a password for an access token.
@@ -46,7 +47,12 @@ class IdentityServiceStub:
     GetMe: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetMeRequest, _identity_pb2.Me]
     """Returns who the caller is."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateApiKeyRequest, _identity_pb2.ApiKey]
-    """Creates an API key. The key itself is in this answer and nowhere else."""
+    """Creates an API key. The key itself is in this answer and nowhere else.
+
+    Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+    reaches no further than its maker: who is limited to some sites must limit it to one of
+    those (SITE_FORBIDDEN).
+    """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListApiKeysRequest, _identity_pb2.ListApiKeysResponse]
     """Lists the account's API keys without the keys themselves."""
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]
@@ -60,7 +66,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_identity_pb2.RegisterRequest, _identity_pb2.Session]  # type: ignore[assignment]
     """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-    Idempotent with a `request_id`. ALREADY_EXISTS when the address is taken.
+    Idempotent with a `request_id`: a repeat with the same password answers the same account
+    with a token of its own. ALREADY_EXISTS when the address is taken.
     """
     Login: _aio.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]  # type: ignore[assignment]
     """Exchanges an address and a password for an access token.
@@ -70,7 +77,12 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     GetMe: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetMeRequest, _identity_pb2.Me]  # type: ignore[assignment]
     """Returns who the caller is."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
-    """Creates an API key. The key itself is in this answer and nowhere else."""
+    """Creates an API key. The key itself is in this answer and nowhere else.
+
+    Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+    reaches no further than its maker: who is limited to some sites must limit it to one of
+    those (SITE_FORBIDDEN).
+    """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListApiKeysRequest, _identity_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists the account's API keys without the keys themselves."""
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
@@ -87,7 +99,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_pb2.Session, _abc.Awaitable[_identity_pb2.Session]]:
         """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-        Idempotent with a `request_id`. ALREADY_EXISTS when the address is taken.
+        Idempotent with a `request_id`: a repeat with the same password answers the same account
+        with a token of its own. ALREADY_EXISTS when the address is taken.
         """
 
     @_abc_1.abstractmethod
@@ -115,7 +128,12 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
-        """Creates an API key. The key itself is in this answer and nowhere else."""
+        """Creates an API key. The key itself is in this answer and nowhere else.
+
+        Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+        reaches no further than its maker: who is limited to some sites must limit it to one of
+        those (SITE_FORBIDDEN).
+        """
 
     @_abc_1.abstractmethod
     def ListApiKeys(

@@ -1,0 +1,147 @@
+"""Domain to contract and back; pure. A password or a key passes only where it is asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from writer.identity.v1 import identity_pb2, sites_pb2
+
+from chassis.times import to_timestamp
+from gateway.identity.domain import (
+    Account,
+    ApiKey,
+    KeyRequest,
+    Me,
+    Registration,
+    Role,
+    Sector,
+    Session,
+    Site,
+    User,
+)
+from gateway.identity.errors import InvalidExpiry
+
+_ROLES = identity_pb2.Role.Value
+
+
+def registration_from_proto(request: identity_pb2.RegisterRequest) -> Registration:
+    """What the request tells."""
+    return Registration(
+        email=request.email,
+        password=request.password,
+        name=request.name,
+        account_name=request.account_name,
+        site_name=request.site_name,
+        sector_name=request.sector_name,
+    )
+
+
+def without_password(request: identity_pb2.RegisterRequest) -> identity_pb2.RegisterRequest:
+    """What may be remembered of the request: even its hash must not help to guess a password."""
+    remembered = identity_pb2.RegisterRequest()
+    remembered.CopyFrom(request)
+    remembered.password = ""
+    return remembered
+
+
+def registered_to_proto(owner: User) -> identity_pb2.Session:
+    """What is remembered of the answer: whose it was, and no token."""
+    return identity_pb2.Session(user=identity_pb2.User(id=owner.id))
+
+
+def session_to_proto(session: Session) -> identity_pb2.Session:
+    """The session with its token."""
+    return identity_pb2.Session(
+        access_token=session.access_token,
+        expires_in_s=session.expires_in_s,
+        user=user_to_proto(session.user),
+        account=account_to_proto(session.account),
+        site_id=session.site.id if session.site else "",
+        sector_id=session.site.default_sector_id if session.site else "",
+    )
+
+
+def me_to_proto(me: Me) -> identity_pb2.Me:
+    """Who the caller is."""
+    return identity_pb2.Me(
+        account=account_to_proto(me.account),
+        role=_ROLES.Value(me.role),
+        user=user_to_proto(me.user) if me.user else None,
+        api_key=api_key_to_proto(me.api_key) if me.api_key else None,
+    )
+
+
+def account_to_proto(account: Account) -> identity_pb2.Account:
+    """The account as its people see it."""
+    return identity_pb2.Account(
+        id=account.id,
+        name=account.name,
+        status=identity_pb2.Account.Status.Value(account.status),
+        create_time=to_timestamp(account.create_time),
+    )
+
+
+def user_to_proto(user: User) -> identity_pb2.User:
+    """The user as the account sees them."""
+    return identity_pb2.User(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        role=_ROLES.Value(user.role),
+        create_time=to_timestamp(user.create_time),
+    )
+
+
+def key_request_from_proto(key: identity_pb2.ApiKey) -> KeyRequest:
+    """What a caller may say about a key. Raises InvalidExpiry for a time beyond all calendars."""
+    role = Role(_ROLES.Name(key.role)) if key.role else Role.EDITOR
+    return KeyRequest(
+        name=key.name,
+        role=role,
+        limited_site_id=key.limited_site_id,
+        expire_time=_time(key.expire_time) if key.HasField("expire_time") else None,
+    )
+
+
+def api_key_to_proto(key: ApiKey) -> identity_pb2.ApiKey:
+    """The key as lists show it, without the key itself."""
+    return identity_pb2.ApiKey(
+        id=key.id,
+        name=key.name,
+        role=_ROLES.Value(key.role),
+        limited_site_id=key.limited_site_id,
+        prefix=key.prefix,
+        expire_time=to_timestamp(key.expire_time),
+        revoke_time=to_timestamp(key.revoke_time),
+        last_use_time=to_timestamp(key.last_use_time),
+        create_time=to_timestamp(key.create_time),
+    )
+
+
+def site_to_proto(site: Site) -> sites_pb2.Site:
+    """The site as its account sees it."""
+    return sites_pb2.Site(
+        id=site.id,
+        name=site.name,
+        url=site.url,
+        default_sector_id=site.default_sector_id,
+        create_time=to_timestamp(site.create_time),
+    )
+
+
+def sector_to_proto(sector: Sector) -> sites_pb2.Sector:
+    """The sector as its account sees it."""
+    return sites_pb2.Sector(
+        id=sector.id,
+        site_id=sector.site_id,
+        name=sector.name,
+        create_time=to_timestamp(sector.create_time),
+    )
+
+
+def _time(stamp: Timestamp) -> datetime:
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidExpiry from error
