@@ -1,0 +1,81 @@
+"""Where the files are: a local folder or a bucket, by the same calls.
+
+Keys are made here, from ids and the content's hash; nothing from outside becomes a path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import LocalStore, ObjectStore, S3Store
+
+CHUNK_BYTES = 64 * 1024
+"""Largest piece that is sent on at once."""
+
+
+class FileGoneError(Exception):
+    """The row says that there is a file, the store has none."""
+
+
+def key_of(account_id: str, image_id: str, sha256: str) -> str:
+    """Different bytes never share a key, so that no late worker can change a stored file."""
+    return f"{account_id}/{image_id}/{sha256}.png"
+
+
+class Files:
+    """A place for files, from `file:///folder` or `s3://bucket/prefix`.
+
+    Credentials and endpoint of a bucket come from the usual AWS_* variables. Raises ValueError
+    for any other address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._store = _open(url)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Stores the whole file or nothing; the same key again replaces it."""
+        await obstore.put_async(self._store, key, data)
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """The file in pieces of at most CHUNK_BYTES. Raises FileGoneError before the first."""
+        try:
+            found = await obstore.get_async(self._store, key)
+        except FileNotFoundError as error:
+            raise FileGoneError(key) from error
+        return _pieces(found)
+
+    async def delete(self, key: str) -> None:
+        """Removes the file if it is there."""
+        with suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
+
+    async def keep_only(self, key: str) -> None:
+        """Removes what crashed workers have left beside the file of an image."""
+        prefix = key.rpartition("/")[0]
+        async for batch in obstore.list(self._store, prefix):
+            for entry in batch:
+                if entry["path"] != key:
+                    await self.delete(entry["path"])
+
+
+async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
+    async for part in found.stream(min_chunk_size=CHUNK_BYTES):
+        whole = memoryview(part)
+        for start in range(0, len(whole), CHUNK_BYTES):
+            yield bytes(whole[start : start + CHUNK_BYTES])
+
+
+def _open(url: str) -> ObjectStore:
+    parts = urlsplit(url)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return LocalStore(Path(unquote(parts.path)), mkdir=True)
+    if parts.scheme == "s3" and parts.netloc:
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "") or os.environ.get("AWS_ENDPOINT", "")
+        # Plain HTTP only where the operator's own endpoint says so.
+        return S3Store.from_url(url, client_options={"allow_http": endpoint.startswith("http:")})
+    raise ValueError(f"WRITER_FILES_URL must be file:///folder or s3://bucket/prefix: {url!r}")

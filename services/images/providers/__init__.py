@@ -1,0 +1,1 @@
+"""Whom the images service asks for prompts and pictures."""

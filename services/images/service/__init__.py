@@ -1,0 +1,1 @@
+"""Use cases of the images service, one module per resource."""
