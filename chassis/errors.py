@@ -34,7 +34,7 @@ class Violation:
     description: str
 
 
-class Refusal(Exception):  # noqa: N818  the domain's own word
+class Refusal(Exception):
     """A request that was understood and is refused.
 
     `reason` is stable and upper snake case; `message` is one sentence for people; the

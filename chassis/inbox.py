@@ -30,6 +30,14 @@ def first_time(connection: Connection, consumer: str, event_id: str) -> bool:
     )
 
 
+def seen(connection: Connection, consumer: str, event_id: str) -> bool:
+    """Whether the consumer has noted the event; spares costly work, never replaces noting."""
+    found = select(_inbox.c.event_id).where(
+        _inbox.c.consumer == consumer, _inbox.c.event_id == event_id
+    )
+    return connection.execute(found).first() is not None
+
+
 def forget(connection: Connection, before: datetime) -> int:
     """Forgets events noted before this time, at most FORGET_BATCH of them; says how many.
 

@@ -56,7 +56,7 @@ Verdict = Retry | GiveUp | None
 """None: the error is none of the policy's business and is raised as it is."""
 
 
-class GivenUp(Exception):  # noqa: N818  says what happened
+class GivenUp(Exception):
     """The operation was given up for a reason that a consumer can tell."""
 
     def __init__(self, reason: str, detail: str, attempts: int) -> None:

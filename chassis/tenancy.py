@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Table, false
 from chassis.caller import Caller
 
 
-def visible(table: Table, caller: Caller) -> list[ColumnElement[bool]]:
+def visible(table: Table, caller: Caller, *, by_sector: bool = True) -> list[ColumnElement[bool]]:
     """Conditions that keep a statement inside the caller's account, site, sector and granted sites.
 
-    Tables without site columns belong to the account as a whole.
+    Tables without site columns belong to the account as a whole. With `by_sector` false the
+    sector does not matter: the rows belong to the site.
     """
     if not caller.account_id:
         return [false()]
@@ -24,7 +25,7 @@ def visible(table: Table, caller: Caller) -> list[ColumnElement[bool]]:
             conditions.append(table.c.site_id == caller.site_id)
         if caller.allowed_sites is not None:
             conditions.append(table.c.site_id.in_(caller.allowed_sites))
-    if "sector_id" in table.c and caller.sector_id:
+    if by_sector and "sector_id" in table.c and caller.sector_id:
         conditions.append(table.c.sector_id == caller.sector_id)
     return conditions
 

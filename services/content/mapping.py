@@ -1,0 +1,118 @@
+"""Domain to contract and back; pure."""
+
+from __future__ import annotations
+
+from google.protobuf.struct_pb2 import Struct
+from writer.content.v1 import clusters_pb2, content_pb2, taxonomy_pb2
+from writer.events.v1 import generation_pb2
+from writer.types.v1 import types_pb2
+
+from chassis.times import to_timestamp
+from services.content.domain import Brief, Cluster, Content, Term, TermReference
+
+
+def brief_from_event(brief: generation_pb2.Brief) -> Brief:
+    """The brief as the tasks service sent it; names of cluster and term are looked up here."""
+    return Brief(
+        title=brief.title,
+        description=brief.description,
+        keywords=brief.keywords,
+        content_type=types_pb2.ContentType.Value.Name(brief.content_type),
+        content_structure=types_pb2.ContentStructure.Value.Name(brief.content_structure),
+        word_count=brief.word_count,
+        prompt_override=brief.prompt_override,
+        cluster_id=brief.cluster_id,
+        taxonomy_term_id=brief.taxonomy_term_id,
+        sector_name=brief.sector_name,
+    )
+
+
+def content_to_proto(content: Content) -> content_pb2.Content:
+    """The content as callers see it."""
+    external = Struct()
+    external.update(content.external_metadata)
+    images = content.images
+    return content_pb2.Content(
+        id=content.id,
+        etag=str(content.revision),
+        site_id=content.site_id,
+        sector_id=content.sector_id,
+        sector_name=content.sector_name,
+        title=content.title,
+        content_html=content.content_html,
+        excerpt=content.excerpt,
+        meta_title=content.meta_title,
+        meta_description=content.meta_description,
+        primary_keyword=content.primary_keyword,
+        secondary_keywords=content.secondary_keywords,
+        cluster_id=content.cluster_id,
+        cluster_name=content.cluster_name,
+        content_type=types_pb2.ContentType.Value.Value(content.content_type),
+        content_structure=types_pb2.ContentStructure.Value.Value(content.content_structure),
+        categories=[_reference(term) for term in content.categories],
+        tags=[_reference(term) for term in content.tags],
+        external_id=content.external_id,
+        external_url=content.external_url,
+        external_type=content.external_type,
+        external_metadata=external if content.external_metadata else None,
+        sync_status=types_pb2.SyncStatus.Value.Value(content.sync_status),
+        source=content_pb2.Content.Source.Value(content.source),
+        status=content_pb2.Content.Status.Value(content.status),
+        word_count=content.word_count,
+        task_id=content.task_id,
+        generation_id=content.generation_id,
+        images=content_pb2.ImageFlags(
+            has_featured=images.has_featured,
+            pending=images.pending,
+            generated=images.generated,
+            failed=images.failed,
+        ),
+        provenance=content_pb2.Provenance(**content.provenance),
+        publish_time=to_timestamp(content.publish_time),
+        create_time=to_timestamp(content.create_time),
+        update_time=to_timestamp(content.update_time),
+    )
+
+
+def term_to_proto(term: Term) -> taxonomy_pb2.Taxonomy:
+    """The term as callers see it."""
+    metadata = Struct()
+    metadata.update(term.metadata)
+    return taxonomy_pb2.Taxonomy(
+        id=term.id,
+        etag=str(term.revision),
+        site_id=term.site_id,
+        sector_id=term.sector_id,
+        name=term.name,
+        slug=term.slug,
+        taxonomy_type=taxonomy_pb2.Taxonomy.Type.Value(term.taxonomy_type),
+        parent_id=term.parent_id,
+        description=term.description,
+        external_taxonomy=term.external_taxonomy,
+        external_id=term.external_id,
+        sync_status=types_pb2.SyncStatus.Value.Value(term.sync_status),
+        count=term.count,
+        metadata=metadata if term.metadata else None,
+        create_time=to_timestamp(term.create_time),
+        update_time=to_timestamp(term.update_time),
+    )
+
+
+def cluster_to_proto(cluster: Cluster) -> clusters_pb2.Cluster:
+    """The cluster as callers see it."""
+    return clusters_pb2.Cluster(
+        id=cluster.id,
+        etag=str(cluster.revision),
+        site_id=cluster.site_id,
+        sector_id=cluster.sector_id,
+        name=cluster.name,
+        description=cluster.description,
+        status=clusters_pb2.Cluster.Status.Value(cluster.status),
+        disabled=cluster.disabled,
+        create_time=to_timestamp(cluster.create_time),
+        update_time=to_timestamp(cluster.update_time),
+    )
+
+
+def _reference(term: TermReference) -> content_pb2.TermReference:
+    return content_pb2.TermReference(id=term.id, name=term.name, slug=term.slug)

@@ -1,0 +1,1 @@
+"""Whom the content service asks for texts."""

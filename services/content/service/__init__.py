@@ -1,0 +1,1 @@
+"""Use cases of the content service, one module per resource."""

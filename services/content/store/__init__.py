@@ -1,0 +1,1 @@
+"""All SQL of the content service, bound to a caller's tenant on construction."""

@@ -1,0 +1,285 @@
+"""Rows of contents, their revisions and their places in clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, literal, or_, select, update
+
+from chassis import clock
+from chassis.caller import Caller
+from chassis.errors import NotFound
+from chassis.pages import PageQuery, paginate
+from chassis.statements import insert_if_absent
+from chassis.tenancy import owned, visible
+from services.content.domain import (
+    Article,
+    Brief,
+    Content,
+    ContentStatus,
+    ImageFlags,
+    TaxonomyType,
+    TermReference,
+    cluster_role,
+)
+from services.content.schema import (
+    clusters,
+    content_clusters,
+    content_revisions,
+    content_terms,
+    contents,
+)
+from services.content.store.taxonomies import TaxonomyStore
+
+_SORTABLE = {
+    "title": contents.c.title,
+    "created_at": contents.c.create_time,
+    "status": contents.c.status,
+}
+_TERMS = dict[TaxonomyType, tuple[TermReference, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentFilter:
+    """Which contents a list is about; empty values do not filter."""
+
+    equal: Mapping[str, str]
+    """Column name to wanted value."""
+    taxonomy_term_id: str = ""
+    search: str = ""
+
+
+class ContentStore:
+    """Contents that one caller may see, over one connection."""
+
+    def __init__(self, connection: Connection, caller: Caller) -> None:
+        self._connection = connection
+        self._caller = caller
+
+    def create_generated(
+        self, content_id: str, brief: Brief, article: Article, *, task_id: str, generation_id: str
+    ) -> bool:
+        """Inserts what a generation wrote; false when that generation has its content already."""
+        now = clock.now()
+        created = insert_if_absent(
+            self._connection,
+            contents,
+            **owned(self._caller),
+            id=content_id,
+            revision=1,
+            sector_name=brief.sector_name,
+            title=article.title,
+            content_html=article.content_html,
+            excerpt=article.excerpt,
+            meta_title=article.meta_title,
+            meta_description=article.meta_description,
+            primary_keyword=article.primary_keyword,
+            secondary_keywords=list(article.secondary_keywords),
+            cluster_id=brief.cluster_id,
+            content_type=brief.content_type,
+            content_structure=brief.content_structure,
+            external_id="",
+            external_url="",
+            external_type="",
+            external_metadata={},
+            sync_status="native",
+            source="igny8",
+            status=ContentStatus.DRAFT,
+            word_count=article.word_count,
+            task_id=task_id,
+            generation_id=generation_id,
+            image_set_version=0,
+            has_featured=False,
+            images_pending=0,
+            images_generated=0,
+            images_failed=0,
+            provenance=article.provenance,
+            create_time=now,
+            update_time=now,
+        )
+        if created:
+            self._add_revision(content_id, article)
+            self._place_in_cluster(content_id, brief)
+        return created
+
+    def get(self, content_id: str) -> Content:
+        """With its body. Raises NotFound, also for a deleted content."""
+        row = self._connection.execute(
+            self._select(full=True).where(contents.c.id == content_id)
+        ).one_or_none()
+        if row is None:
+            raise NotFound("content", content_id)
+        terms = TaxonomyStore(self._connection, self._caller).of_contents([content_id])
+        return content_from_row(row, terms.get(content_id, {}))
+
+    def page(
+        self, query: PageQuery, wanted: ContentFilter, *, full: bool
+    ) -> tuple[list[Content], str, int]:
+        """One page of contents, the token of the next, and how many there are."""
+        found = paginate(
+            self._connection,
+            _filtered(self._select(full=full), wanted),
+            query,
+            sortable=_SORTABLE,
+            default="-created_at",
+            tie=contents.c.id,
+        )
+        ids = [row.id for row in found.rows]
+        terms = TaxonomyStore(self._connection, self._caller).of_contents(ids)
+        listed = [content_from_row(row, terms.get(row.id, {})) for row in found.rows]
+        return listed, found.next_token, found.total_size
+
+    def note_images(self, content_id: str, flags: ImageFlags, version: int) -> bool:
+        """Stores a report of the images service unless a newer one is there or the content is gone.
+
+        A report is newer by its version alone: reports may arrive in any order.
+        """
+        result = self._connection.execute(
+            update(contents)
+            .where(
+                *self._live(), contents.c.id == content_id, contents.c.image_set_version <= version
+            )
+            .values(
+                image_set_version=version,
+                has_featured=flags.has_featured,
+                images_pending=flags.pending,
+                images_generated=flags.generated,
+                images_failed=flags.failed,
+                update_time=clock.now(),
+            )
+        )
+        return result.rowcount == 1
+
+    def note_featured(self, content_id: str) -> None:
+        """The featured picture is stored."""
+        self._connection.execute(
+            update(contents)
+            .where(*self._live(), contents.c.id == content_id)
+            .values(has_featured=True)
+        )
+
+    def change_status(self, content_id: str, before: ContentStatus, after: ContentStatus) -> bool:
+        """Moves a content on; false when it was not in the expected state any more."""
+        result = self._connection.execute(
+            update(contents)
+            .where(*self._live(), contents.c.id == content_id, contents.c.status == before)
+            .values(status=after, revision=contents.c.revision + 1, update_time=clock.now())
+        )
+        return result.rowcount == 1
+
+    def _add_revision(self, content_id: str, article: Article) -> None:
+        self._connection.execute(
+            insert(content_revisions).values(
+                account_id=self._caller.account_id,
+                content_id=content_id,
+                number=1,
+                author=self._caller.principal,
+                base_number=0,
+                snapshot={
+                    "title": article.title,
+                    "content_html": article.content_html,
+                    "excerpt": article.excerpt,
+                    "meta_title": article.meta_title,
+                    "meta_description": article.meta_description,
+                    "provenance": article.provenance,
+                },
+                create_time=clock.now(),
+            )
+        )
+
+    def _place_in_cluster(self, content_id: str, brief: Brief) -> None:
+        self._connection.execute(
+            insert(content_clusters).values(
+                account_id=self._caller.account_id,
+                content_id=content_id,
+                cluster_id=brief.cluster_id,
+                role=cluster_role(brief.content_structure),
+            )
+        )
+
+    def _live(self) -> list[Any]:
+        return [*visible(contents, self._caller), contents.c.delete_time.is_(None)]
+
+    def _select(self, *, full: bool) -> Select[Any]:
+        body = contents.c.content_html if full else literal("").label("content_html")
+        others = [column for column in contents.c if column.name != "content_html"]
+        joined = contents.outerjoin(
+            clusters,
+            (clusters.c.account_id == contents.c.account_id)
+            & (clusters.c.id == contents.c.cluster_id),
+        )
+        return (
+            select(*others, body, clusters.c.name.label("cluster_name"))
+            .select_from(joined)
+            .where(*self._live())
+        )
+
+
+def _filtered(statement: Select[Any], wanted: ContentFilter) -> Select[Any]:
+    statement = statement.where(
+        *(contents.c[name] == value for name, value in wanted.equal.items() if value)
+    )
+    if wanted.taxonomy_term_id:
+        statement = statement.where(
+            select(content_terms.c.content_id)
+            .where(
+                content_terms.c.account_id == contents.c.account_id,
+                content_terms.c.content_id == contents.c.id,
+                content_terms.c.taxonomy_id == wanted.taxonomy_term_id,
+            )
+            .exists()
+        )
+    if wanted.search:
+        statement = statement.where(
+            or_(
+                contents.c.title.icontains(wanted.search, autoescape=True),
+                contents.c.primary_keyword.icontains(wanted.search, autoescape=True),
+            )
+        )
+    return statement
+
+
+def content_from_row(row: Row[Any], terms: _TERMS) -> Content:
+    """A content from its row, the name of its cluster and its terms."""
+    return Content(
+        id=row.id,
+        revision=row.revision,
+        site_id=row.site_id,
+        sector_id=row.sector_id,
+        sector_name=row.sector_name,
+        title=row.title,
+        content_html=row.content_html,
+        excerpt=row.excerpt,
+        meta_title=row.meta_title,
+        meta_description=row.meta_description,
+        primary_keyword=row.primary_keyword,
+        secondary_keywords=tuple(row.secondary_keywords),
+        cluster_id=row.cluster_id,
+        cluster_name=row.cluster_name or "",
+        content_type=row.content_type,
+        content_structure=row.content_structure,
+        categories=terms.get(TaxonomyType.CATEGORY, ()),
+        tags=terms.get(TaxonomyType.TAG, ()),
+        external_id=row.external_id,
+        external_url=row.external_url,
+        external_type=row.external_type,
+        external_metadata=row.external_metadata,
+        sync_status=row.sync_status,
+        source=row.source,
+        status=ContentStatus(row.status),
+        word_count=row.word_count,
+        task_id=row.task_id,
+        generation_id=row.generation_id,
+        images=ImageFlags(
+            has_featured=row.has_featured,
+            pending=row.images_pending,
+            generated=row.images_generated,
+            failed=row.images_failed,
+        ),
+        provenance=row.provenance,
+        publish_time=row.publish_time,
+        create_time=row.create_time,
+        update_time=row.update_time,
+    )
