@@ -172,7 +172,7 @@ Global___CreditTransaction: _TypeAlias = CreditTransaction  # noqa: Y015
 
 @_typing.final
 class UsageRecord(_message.Message):
-    """One AI call that was paid for."""
+    """One AI call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -194,7 +194,7 @@ class UsageRecord(_message.Message):
     operation_type: _prices_pb2.Operation.Type.ValueType
     """What was done."""
     credits: _builtins.int
-    """Credits charged."""
+    """Credits charged; 0 when it failed, came too late or costs nothing."""
     model: _builtins.str
     """The model, as the provider named it."""
     prompt_tokens: _builtins.int
@@ -206,7 +206,7 @@ class UsageRecord(_message.Message):
     object_id: _builtins.str
     """Id of the thing paid for: a generation, a set of prompts or an image."""
     transaction_id: _builtins.str
-    """The ledger transaction that charged it."""
+    """The ledger transaction that charged it; empty when nothing was charged."""
     site_id: _builtins.str
     """The site that it was for."""
     run_id: _builtins.str
@@ -215,7 +215,7 @@ class UsageRecord(_message.Message):
     """The request that it came from."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was charged."""
+        """When it was noted."""
 
     def __init__(
         self,

@@ -64,14 +64,15 @@ class CreditServiceServicer:
     def OpenAccount(self, request, context):
         """Opens the credit account of the tenant on a plan and grants the plan's credits.
 
-        Idempotent by account: opening it again changes nothing and answers the balance.
+        Idempotent by account: opening it again changes nothing, whatever the plan, and answers
+        the balance. An unknown plan is refused with INVALID_FIELDS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBalance(self, request, context):
-        """Returns the balance of the account.
+        """Returns the balance of the account: zeros without a plan for one that was never opened.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,13 +80,18 @@ class CreditServiceServicer:
 
     def ListTransactions(self, request, context):
         """Lists what changed the account's credits, newest first.
+
+        Holding credits back and giving them back does not change them and is not listed, so
+        that with nothing reserved the amounts add up to `available`. With a site chosen, only
+        what was used for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListUsage(self, request, context):
-        """Lists the AI calls that were paid for, newest first.
+        """Lists the AI calls made for the account, newest first; those that failed or came too late
+        to be charged with 0 credits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,14 +36,22 @@ class CreditServiceStub:
     OpenAccount: _grpc.UnaryUnaryMultiCallable[_credits_pb2.OpenAccountRequest, _credits_pb2.Balance]
     """Opens the credit account of the tenant on a plan and grants the plan's credits.
 
-    Idempotent by account: opening it again changes nothing and answers the balance.
+    Idempotent by account: opening it again changes nothing, whatever the plan, and answers
+    the balance. An unknown plan is refused with INVALID_FIELDS.
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_credits_pb2.GetBalanceRequest, _credits_pb2.Balance]
-    """Returns the balance of the account."""
+    """Returns the balance of the account: zeros without a plan for one that was never opened."""
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ListTransactionsRequest, _credits_pb2.ListTransactionsResponse]
-    """Lists what changed the account's credits, newest first."""
+    """Lists what changed the account's credits, newest first.
+
+    Holding credits back and giving them back does not change them and is not listed, so
+    that with nothing reserved the amounts add up to `available`. With a site chosen, only
+    what was used for it.
+    """
     ListUsage: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ListUsageRequest, _credits_pb2.ListUsageResponse]
-    """Lists the AI calls that were paid for, newest first."""
+    """Lists the AI calls made for the account, newest first; those that failed or came too late
+    to be charged with 0 credits.
+    """
 
 @_typing.type_check_only
 class CreditServiceAsyncStub(CreditServiceStub):
@@ -53,14 +61,22 @@ class CreditServiceAsyncStub(CreditServiceStub):
     OpenAccount: _aio.UnaryUnaryMultiCallable[_credits_pb2.OpenAccountRequest, _credits_pb2.Balance]  # type: ignore[assignment]
     """Opens the credit account of the tenant on a plan and grants the plan's credits.
 
-    Idempotent by account: opening it again changes nothing and answers the balance.
+    Idempotent by account: opening it again changes nothing, whatever the plan, and answers
+    the balance. An unknown plan is refused with INVALID_FIELDS.
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_credits_pb2.GetBalanceRequest, _credits_pb2.Balance]  # type: ignore[assignment]
-    """Returns the balance of the account."""
+    """Returns the balance of the account: zeros without a plan for one that was never opened."""
     ListTransactions: _aio.UnaryUnaryMultiCallable[_credits_pb2.ListTransactionsRequest, _credits_pb2.ListTransactionsResponse]  # type: ignore[assignment]
-    """Lists what changed the account's credits, newest first."""
+    """Lists what changed the account's credits, newest first.
+
+    Holding credits back and giving them back does not change them and is not listed, so
+    that with nothing reserved the amounts add up to `available`. With a site chosen, only
+    what was used for it.
+    """
     ListUsage: _aio.UnaryUnaryMultiCallable[_credits_pb2.ListUsageRequest, _credits_pb2.ListUsageResponse]  # type: ignore[assignment]
-    """Lists the AI calls that were paid for, newest first."""
+    """Lists the AI calls made for the account, newest first; those that failed or came too late
+    to be charged with 0 credits.
+    """
 
 class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Credits of an account: what there is, what is held back, what was spent."""
@@ -73,7 +89,8 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_credits_pb2.Balance, _abc.Awaitable[_credits_pb2.Balance]]:
         """Opens the credit account of the tenant on a plan and grants the plan's credits.
 
-        Idempotent by account: opening it again changes nothing and answers the balance.
+        Idempotent by account: opening it again changes nothing, whatever the plan, and answers
+        the balance. An unknown plan is refused with INVALID_FIELDS.
         """
 
     @_abc_1.abstractmethod
@@ -82,7 +99,7 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credits_pb2.GetBalanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credits_pb2.Balance, _abc.Awaitable[_credits_pb2.Balance]]:
-        """Returns the balance of the account."""
+        """Returns the balance of the account: zeros without a plan for one that was never opened."""
 
     @_abc_1.abstractmethod
     def ListTransactions(
@@ -90,7 +107,12 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credits_pb2.ListTransactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credits_pb2.ListTransactionsResponse, _abc.Awaitable[_credits_pb2.ListTransactionsResponse]]:
-        """Lists what changed the account's credits, newest first."""
+        """Lists what changed the account's credits, newest first.
+
+        Holding credits back and giving them back does not change them and is not listed, so
+        that with nothing reserved the amounts add up to `available`. With a site chosen, only
+        what was used for it.
+        """
 
     @_abc_1.abstractmethod
     def ListUsage(
@@ -98,6 +120,8 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credits_pb2.ListUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credits_pb2.ListUsageResponse, _abc.Awaitable[_credits_pb2.ListUsageResponse]]:
-        """Lists the AI calls that were paid for, newest first."""
+        """Lists the AI calls made for the account, newest first; those that failed or came too late
+        to be charged with 0 credits.
+        """
 
 def add_CreditServiceServicer_to_server(servicer: CreditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

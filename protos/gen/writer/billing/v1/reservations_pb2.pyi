@@ -69,6 +69,8 @@ class Reservation(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     key: _builtins.str
@@ -85,6 +87,10 @@ class Reservation(_message.Message):
     """Credits charged; 0 until committed."""
     price_version: _builtins.int
     """Version of the price that was frozen."""
+    variant: _builtins.str
+    """Variant of the price, such as `standard` or `premium`; empty where there is only one."""
+    run_id: _builtins.str
+    """The run that the work belongs to; empty for work outside a run."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it expires if nobody settles it."""
@@ -111,10 +117,12 @@ class Reservation(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
+        variant: _builtins.str = ...,
+        run_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits_charged", b"credits_charged", "credits_reserved", b"credits_reserved", "expire_time", b"expire_time", "id", b"id", "key", b"key", "operation_type", b"operation_type", "price_version", b"price_version", "quantity", b"quantity", "settle_time", b"settle_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits_charged", b"credits_charged", "credits_reserved", b"credits_reserved", "expire_time", b"expire_time", "id", b"id", "key", b"key", "operation_type", b"operation_type", "price_version", b"price_version", "quantity", b"quantity", "run_id", b"run_id", "settle_time", b"settle_time", "state", b"state", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,6 +205,7 @@ class QuotedItem(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Key of the item."""
     operation_type: _prices_pb2.Operation.Type.ValueType
@@ -207,6 +216,8 @@ class QuotedItem(_message.Message):
     """Credits."""
     price_version: _builtins.int
     """Version of the price."""
+    variant: _builtins.str
+    """Variant of the price that was meant; empty where there is only one."""
     def __init__(
         self,
         *,
@@ -215,10 +226,11 @@ class QuotedItem(_message.Message):
         quantity: _builtins.int = ...,
         credits: _builtins.int = ...,
         price_version: _builtins.int = ...,
+        variant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "key", b"key", "operation_type", b"operation_type", "price_version", b"price_version", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "key", b"key", "operation_type", b"operation_type", "price_version", b"price_version", "quantity", b"quantity", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,7 +328,7 @@ class CommitReservationRequest(_message.Message):
     key: _builtins.str
     """Key of the reservation."""
     quantity: _builtins.int
-    """Units used."""
+    """Units used: words, requests or images, 0 to 1,000,000."""
     @_builtins.property
     def usage(self) -> Global___UsageDetail:
         """The AI call behind it."""

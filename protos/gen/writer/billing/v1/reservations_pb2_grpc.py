@@ -68,6 +68,9 @@ class ReservationServiceServicer:
 
     def QuoteCredits(self, request, context):
         """Says what a reservation would hold back, by the same rules, without an effect.
+
+        Too few credits are not refused, but shown. Keys are not looked up: each item is quoted as
+        if it were new. Refuses what has no price with INVALID_FIELDS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,8 +80,9 @@ class ReservationServiceServicer:
         """Reserves credits for one or many things, all or none, in one transaction.
 
         Each reservation is keyed by the thing paid for: asking again answers the same
-        reservation, whatever has become of it; another amount under the same key is refused
-        with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names required and available.
+        reservation, whatever has become of it; another operation, quantity or variant under the
+        same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
+        and available. A refusal changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,22 +91,23 @@ class ReservationServiceServicer:
     def CommitReservation(self, request, context):
         """Charges what was used, at most what was reserved; the rest returns.
 
-        Idempotent: a settled reservation answers how it was settled. A commit after expiry is
-        refused with RESERVATION_EXPIRED.
+        Idempotent: a committed or voided reservation answers how it was settled. From its
+        expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VoidReservation(self, request, context):
-        """Gives everything back. Idempotent: a settled reservation answers how it was settled.
+        """Gives everything back. Idempotent: a settled reservation answers how it was settled. An
+        unknown key is refused with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReservation(self, request, context):
-        """Returns one reservation by its key.
+        """Returns one reservation by its key, or refuses with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

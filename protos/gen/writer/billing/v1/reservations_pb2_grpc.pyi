@@ -34,24 +34,31 @@ class ReservationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReservationServiceAsyncStub: ...
     QuoteCredits: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.QuoteCreditsRequest, _reservations_pb2.Quote]
-    """Says what a reservation would hold back, by the same rules, without an effect."""
+    """Says what a reservation would hold back, by the same rules, without an effect.
+
+    Too few credits are not refused, but shown. Keys are not looked up: each item is quoted as
+    if it were new. Refuses what has no price with INVALID_FIELDS.
+    """
     ReserveCredits: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.ReserveCreditsRequest, _reservations_pb2.ReserveCreditsResponse]
     """Reserves credits for one or many things, all or none, in one transaction.
 
     Each reservation is keyed by the thing paid for: asking again answers the same
-    reservation, whatever has become of it; another amount under the same key is refused
-    with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names required and available.
+    reservation, whatever has become of it; another operation, quantity or variant under the
+    same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
+    and available. A refusal changes nothing.
     """
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.CommitReservationRequest, _reservations_pb2.Reservation]
     """Charges what was used, at most what was reserved; the rest returns.
 
-    Idempotent: a settled reservation answers how it was settled. A commit after expiry is
-    refused with RESERVATION_EXPIRED.
+    Idempotent: a committed or voided reservation answers how it was settled. From its
+    expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
     """
     VoidReservation: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.VoidReservationRequest, _reservations_pb2.Reservation]
-    """Gives everything back. Idempotent: a settled reservation answers how it was settled."""
+    """Gives everything back. Idempotent: a settled reservation answers how it was settled. An
+    unknown key is refused with NOT_FOUND.
+    """
     GetReservation: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.GetReservationRequest, _reservations_pb2.Reservation]
-    """Returns one reservation by its key."""
+    """Returns one reservation by its key, or refuses with NOT_FOUND."""
 
 @_typing.type_check_only
 class ReservationServiceAsyncStub(ReservationServiceStub):
@@ -59,24 +66,31 @@ class ReservationServiceAsyncStub(ReservationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     QuoteCredits: _aio.UnaryUnaryMultiCallable[_reservations_pb2.QuoteCreditsRequest, _reservations_pb2.Quote]  # type: ignore[assignment]
-    """Says what a reservation would hold back, by the same rules, without an effect."""
+    """Says what a reservation would hold back, by the same rules, without an effect.
+
+    Too few credits are not refused, but shown. Keys are not looked up: each item is quoted as
+    if it were new. Refuses what has no price with INVALID_FIELDS.
+    """
     ReserveCredits: _aio.UnaryUnaryMultiCallable[_reservations_pb2.ReserveCreditsRequest, _reservations_pb2.ReserveCreditsResponse]  # type: ignore[assignment]
     """Reserves credits for one or many things, all or none, in one transaction.
 
     Each reservation is keyed by the thing paid for: asking again answers the same
-    reservation, whatever has become of it; another amount under the same key is refused
-    with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names required and available.
+    reservation, whatever has become of it; another operation, quantity or variant under the
+    same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
+    and available. A refusal changes nothing.
     """
     CommitReservation: _aio.UnaryUnaryMultiCallable[_reservations_pb2.CommitReservationRequest, _reservations_pb2.Reservation]  # type: ignore[assignment]
     """Charges what was used, at most what was reserved; the rest returns.
 
-    Idempotent: a settled reservation answers how it was settled. A commit after expiry is
-    refused with RESERVATION_EXPIRED.
+    Idempotent: a committed or voided reservation answers how it was settled. From its
+    expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
     """
     VoidReservation: _aio.UnaryUnaryMultiCallable[_reservations_pb2.VoidReservationRequest, _reservations_pb2.Reservation]  # type: ignore[assignment]
-    """Gives everything back. Idempotent: a settled reservation answers how it was settled."""
+    """Gives everything back. Idempotent: a settled reservation answers how it was settled. An
+    unknown key is refused with NOT_FOUND.
+    """
     GetReservation: _aio.UnaryUnaryMultiCallable[_reservations_pb2.GetReservationRequest, _reservations_pb2.Reservation]  # type: ignore[assignment]
-    """Returns one reservation by its key."""
+    """Returns one reservation by its key, or refuses with NOT_FOUND."""
 
 class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Credits held back for work to come. Each is settled exactly once: committed, voided or expired."""
@@ -87,7 +101,11 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reservations_pb2.QuoteCreditsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reservations_pb2.Quote, _abc.Awaitable[_reservations_pb2.Quote]]:
-        """Says what a reservation would hold back, by the same rules, without an effect."""
+        """Says what a reservation would hold back, by the same rules, without an effect.
+
+        Too few credits are not refused, but shown. Keys are not looked up: each item is quoted as
+        if it were new. Refuses what has no price with INVALID_FIELDS.
+        """
 
     @_abc_1.abstractmethod
     def ReserveCredits(
@@ -98,8 +116,9 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reserves credits for one or many things, all or none, in one transaction.
 
         Each reservation is keyed by the thing paid for: asking again answers the same
-        reservation, whatever has become of it; another amount under the same key is refused
-        with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names required and available.
+        reservation, whatever has become of it; another operation, quantity or variant under the
+        same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
+        and available. A refusal changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -110,8 +129,8 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_reservations_pb2.Reservation, _abc.Awaitable[_reservations_pb2.Reservation]]:
         """Charges what was used, at most what was reserved; the rest returns.
 
-        Idempotent: a settled reservation answers how it was settled. A commit after expiry is
-        refused with RESERVATION_EXPIRED.
+        Idempotent: a committed or voided reservation answers how it was settled. From its
+        expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -120,7 +139,9 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reservations_pb2.VoidReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reservations_pb2.Reservation, _abc.Awaitable[_reservations_pb2.Reservation]]:
-        """Gives everything back. Idempotent: a settled reservation answers how it was settled."""
+        """Gives everything back. Idempotent: a settled reservation answers how it was settled. An
+        unknown key is refused with NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetReservation(
@@ -128,6 +149,6 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reservations_pb2.GetReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reservations_pb2.Reservation, _abc.Awaitable[_reservations_pb2.Reservation]]:
-        """Returns one reservation by its key."""
+        """Returns one reservation by its key, or refuses with NOT_FOUND."""
 
 def add_ReservationServiceServicer_to_server(servicer: ReservationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

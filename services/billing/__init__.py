@@ -1,0 +1,1 @@
+"""Billing owns credits: the ledger, reservations, prices, plans and usage."""

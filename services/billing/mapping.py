@@ -1,0 +1,170 @@
+"""Between billing's domain and its messages. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
+from writer.billing.v1 import credits_pb2, prices_pb2, reservations_pb2
+
+from chassis.times import to_timestamp
+from services.billing.domain import (
+    Account,
+    AiCall,
+    Item,
+    Operation,
+    Plan,
+    Price,
+    PricedItem,
+    Quote,
+    Reservation,
+    TransactionType,
+)
+
+_Operation = prices_pb2.Operation.Type
+
+
+def operation_to_proto(operation: str | None) -> prices_pb2.Operation.Type.ValueType:
+    """The contract spells operations as the domain does; None is none."""
+    return _Operation.Value(operation or "operation_type_unspecified")
+
+
+def operation_from_proto(value: prices_pb2.Operation.Type.ValueType) -> Operation | None:
+    """None when the field was not given."""
+    return Operation(_Operation.Name(value)) if value else None
+
+
+def transaction_type_from_proto(
+    value: credits_pb2.CreditTransaction.Type.ValueType,
+) -> TransactionType | None:
+    """None when the field was not given."""
+    return TransactionType(credits_pb2.CreditTransaction.Type.Name(value)) if value else None
+
+
+def account_to_proto(account: Account) -> credits_pb2.Balance:
+    """Balance, plan and period."""
+    balance, subscription = account.balance, account.subscription
+    return credits_pb2.Balance(
+        granted=balance.granted,
+        available=balance.available,
+        reserved=balance.reserved,
+        spent=balance.spent,
+        plan=subscription.plan if subscription else "",
+        period_start_time=to_timestamp(subscription.period_start_time if subscription else None),
+        period_end_time=to_timestamp(subscription.period_end_time if subscription else None),
+    )
+
+
+def transaction_to_proto(row: Row[Any]) -> credits_pb2.CreditTransaction:
+    """A listed row of the ledger."""
+    return credits_pb2.CreditTransaction(
+        id=row.id,
+        transaction_type=credits_pb2.CreditTransaction.Type.Value(row.transaction_type),
+        amount=row.amount,
+        description=row.description,
+        operation_type=operation_to_proto(row.operation),
+        reservation_id=row.reservation_id or "",
+        corrected_transaction_id=row.corrected_transaction_id or "",
+        site_id=row.site_id,
+        run_id=row.run_id,
+        create_time=to_timestamp(row.create_time),
+    )
+
+
+def usage_to_proto(row: Row[Any]) -> credits_pb2.UsageRecord:
+    """A listed row of usage."""
+    return credits_pb2.UsageRecord(
+        id=row.id,
+        operation_type=operation_to_proto(row.operation),
+        credits=row.credits,
+        model=row.model,
+        prompt_tokens=row.prompt_tokens,
+        completion_tokens=row.completion_tokens,
+        provider_cost_micro_usd=row.provider_cost_micro_usd,
+        object_id=row.object_id,
+        transaction_id=row.transaction_id or "",
+        site_id=row.site_id,
+        run_id=row.run_id,
+        request_id=row.request_id,
+        create_time=to_timestamp(row.create_time),
+    )
+
+
+def items_from_proto(items: Sequence[reservations_pb2.ReservationItem]) -> list[Item]:
+    """What is to be quoted or reserved; the contract has checked each field."""
+    return [
+        Item(
+            key=item.key,
+            operation=Operation(_Operation.Name(item.operation_type)),
+            quantity=item.quantity,
+            variant=item.variant,
+        )
+        for item in items
+    ]
+
+
+def call_from_proto(usage: reservations_pb2.UsageDetail) -> AiCall:
+    """The AI call behind a charge; empty when the field was not given."""
+    return AiCall(
+        model=usage.model,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        object_id=usage.object_id,
+    )
+
+
+def reservation_to_proto(reservation: Reservation) -> reservations_pb2.Reservation:
+    """A reservation as it stands."""
+    return reservations_pb2.Reservation(
+        id=reservation.id,
+        key=reservation.key,
+        state=reservations_pb2.Reservation.State.Value(reservation.state),
+        operation_type=operation_to_proto(reservation.operation),
+        variant=reservation.variant,
+        quantity=reservation.quantity,
+        credits_reserved=reservation.credits_reserved,
+        credits_charged=reservation.credits_charged,
+        price_version=reservation.price_version,
+        run_id=reservation.run_id,
+        expire_time=to_timestamp(reservation.expire_time),
+        create_time=to_timestamp(reservation.create_time),
+        settle_time=to_timestamp(reservation.settle_time),
+    )
+
+
+def quote_to_proto(quote: Quote) -> reservations_pb2.Quote:
+    """A quote with its items in order."""
+    return reservations_pb2.Quote(
+        credits=quote.credits,
+        available=quote.available,
+        items=[_quoted_item_to_proto(priced) for priced in quote.items],
+    )
+
+
+def price_to_proto(price: Price) -> prices_pb2.CreditCost:
+    """One price in force."""
+    return prices_pb2.CreditCost(
+        operation_type=operation_to_proto(price.operation),
+        variant=price.variant,
+        unit=prices_pb2.CreditCost.Unit.Value(price.unit),
+        credits=price.credits,
+        version=price.version,
+        create_time=to_timestamp(price.create_time),
+    )
+
+
+def plan_to_proto(plan: Plan) -> prices_pb2.Plan:
+    """One plan."""
+    return prices_pb2.Plan(name=plan.name, credits=plan.credits)
+
+
+def _quoted_item_to_proto(priced: PricedItem) -> reservations_pb2.QuotedItem:
+    return reservations_pb2.QuotedItem(
+        key=priced.item.key,
+        operation_type=operation_to_proto(priced.item.operation),
+        quantity=priced.item.quantity,
+        credits=priced.credits,
+        price_version=priced.price.version,
+        variant=priced.price.variant,
+    )

