@@ -1,0 +1,131 @@
+"""The verbs of ./writer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "var"
+PORT = 8000
+PORT_MAX = 65_535
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one verb; its modules are imported for it alone."""
+    arguments, rest = parser().parse_known_args(argv)
+    if rest and arguments.verb != "test":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    code: int = VERBS[arguments.verb](arguments, rest)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs with their options."""
+    top = argparse.ArgumentParser(prog="./writer", description="The Writer on one machine.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    up = verbs.add_parser("up", help="start everything here; Ctrl-C stops it")
+    up.add_argument(
+        "--port", type=_port, default=PORT, help="of the REST API; 0: any (%(default)s)"
+    )
+    up.add_argument("--json", action="store_true", help="one line of JSON when ready, no other")
+    up.add_argument("--spawn", action="store_true", help="let every process import for itself")
+
+    demo = verbs.add_parser("demo", help="make three illustrated articles")
+    demo.add_argument("--new-account", action="store_true", help="take an account with all credits")
+    demo.add_argument("--url", default="", help="of a Writer elsewhere")
+    demo.add_argument("--api-key", default=os.environ.get("WRITER_API_KEY", ""), help="for --url")
+    demo.add_argument("--site-id", default="", help="for --url; the first one when absent")
+    demo.add_argument("--sector-id", default="", help="for --url; the first one when absent")
+    for verb in (up, demo):
+        verb.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="(%(default)s)")
+
+    test = verbs.add_parser(
+        "test", help="run the tests; other arguments go to pytest", allow_abbrev=False
+    )
+    test.add_argument("--slow", action="store_true", help="run the long ones, too")
+    verbs.add_parser("check", help="run the static checks")
+    verbs.add_parser("protos", help="write protos/gen anew from the contracts")
+
+    keys = verbs.add_parser("keys", help="make the signing keys that are missing")
+    keys.add_argument("directory", type=Path)
+    migrate = verbs.add_parser("migrate", help="bring one database to the newest schema")
+    migrate.add_argument("service", choices=sorted(DATABASES))
+    migrate.add_argument("--database-url", default=os.environ.get("WRITER_DATABASE_URL", ""))
+    return top
+
+
+DATABASES = ("tasks", "content", "images", "billing", "identity")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= PORT_MAX:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {PORT_MAX}")
+    return port
+
+
+def _up(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import up
+
+    return up.main(arguments)
+
+
+def _demo(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import demo
+
+    return demo.main(arguments)
+
+
+def _test(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
+    from standalone import suite
+
+    return suite.run(rest, slow=arguments.slow)
+
+
+def _check(_arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import checks
+
+    return checks.run_all()
+
+
+def _protos(_arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import checks
+
+    return checks.regenerate()
+
+
+def _keys(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import prepare
+
+    prepare.make_keys(arguments.directory)
+    return 0
+
+
+def _migrate(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import prepare
+
+    if not arguments.database_url:
+        print("writer: migrate needs --database-url or WRITER_DATABASE_URL.", file=sys.stderr)
+        return 2
+    prepare.migrate(arguments.service, arguments.database_url)
+    return 0
+
+
+VERBS = {
+    "up": _up,
+    "demo": _demo,
+    "test": _test,
+    "check": _check,
+    "protos": _protos,
+    "keys": _keys,
+    "migrate": _migrate,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
