@@ -18,7 +18,7 @@ DEPTH_MAX = 32
 _OPENERS = (b"{", b"[")
 
 
-class ClientGone(Exception):  # noqa: N818  says what happened
+class ClientGone(Exception):
     """The client has hung up; nobody waits for an answer."""
 
 

@@ -156,7 +156,7 @@ def listening_socket(address: str, inherited_fd: str = "") -> socket.socket:
     Raises OSError when the address is taken.
     """
     if inherited_fd:
-        return socket.socket(fileno=int(inherited_fd))
+        return _ready(socket.socket(fileno=int(inherited_fd)))
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -167,6 +167,13 @@ def listening_socket(address: str, inherited_fd: str = "") -> socket.socket:
     except OSError:
         listening.close()
         raise
+    return _ready(listening)
+
+
+def _ready(listening: socket.socket) -> socket.socket:
+    # Who connects before the server runs waits instead of being refused.
+    listening.listen(BACKLOG)
+    listening.settimeout(0)
     return listening
 
 

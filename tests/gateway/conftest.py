@@ -139,7 +139,7 @@ class Credentials:
 class Sites:
     """One site with one sector, and one site that the viewer was not granted."""
 
-    async def resolve(self, principal, site_id, sector_id, *, needs_sector):
+    async def resolve(self, principal, site_id, sector_id, **_options):
         if site_id == OTHER_SITE and principal.allowed_sites is not None:
             raise Forbidden("SITE_FORBIDDEN", "You have no access to this site.")
         if site_id not in {"", SITE, OTHER_SITE}:

@@ -16,16 +16,18 @@ class Counting:
         self.principal = principal or Principal(principal="user:1", role="owner", account_id="a1")
         self.asked = 0
         self.pause = None
+        self.reached = asyncio.Event()
 
     async def authenticate(self, authorization):
         self.asked += 1
         if authorization != "Bearer good":
             raise Unauthenticated
+        self.reached.set()
         if self.pause is not None:
             await self.pause.wait()
         return self.principal
 
-    async def resolve(self, principal, site_id, sector_id, *, needs_sector):
+    async def resolve(self, _principal, site_id, sector_id, **_options):
         self.asked += 1
         return Scope(site_id=site_id, sector_id=sector_id)
 
@@ -103,8 +105,7 @@ async def test_an_answer_on_its_way_during_a_revocation_is_not_remembered():
     inner.pause = asyncio.Event()
     cached = CachedAuthenticator(inner)
     running = asyncio.create_task(cached.authenticate("Bearer good"))
-    while inner.asked == 0:
-        await asyncio.sleep(0)
+    await inner.reached.wait()
     cached.forget("a1")
     inner.pause.set()
     await running

@@ -1,0 +1,258 @@
+"""The HTTP server over real sockets: bounds on heads, bodies and time, and hang-ups."""
+
+import asyncio
+import contextlib
+import json
+
+import httpx
+import pytest
+from writer.tasks.v1 import tasks_pb2
+
+from gateway import bodies, server, transcoding
+from gateway.server import http_server, listening_socket
+
+GET = b"GET /api/v1/writer/tasks/x HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer owner\r\n"
+WAIT_S = 5.0
+
+
+@contextlib.asynccontextmanager
+async def serving(app):
+    listening = listening_socket("127.0.0.1:0")
+    http = http_server(app)
+    task = asyncio.create_task(http.serve(sockets=[listening]))
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        http.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def port(stack):
+    async with serving(stack.app) as number:
+        yield number
+
+
+@pytest.fixture
+def connect(port):
+    opened = []
+
+    async def open_connection():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        opened.append(writer)
+        return reader, writer
+
+    yield open_connection
+    for writer in opened:
+        writer.close()
+
+
+async def talk(connect, *parts):
+    """Sends the parts; returns everything until the server closes the connection."""
+    reader, writer = await connect()
+    for part in parts:
+        writer.write(part)
+        # A server that has refused already may have closed the connection.
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+    async with asyncio.timeout(WAIT_S):
+        return await reader.read()
+
+
+def parsed(raw):
+    head, _, body = raw.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+async def wait_for(condition):
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110  what is waited for happens in the code under test
+            await asyncio.sleep(0.005)
+
+
+async def test_it_answers_over_a_real_connection_that_is_kept(port, backend, task):
+    backend.answers["GetTask"] = task
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
+        for _ in range(3):
+            answer = await client.get(f"http://127.0.0.1:{port}/api/v1/writer/tasks/x")
+            assert answer.json()["data"]["id"] == task.id
+
+
+async def test_links_name_the_address_that_was_asked(port, backend):
+    backend.answers["ListTasks"] = tasks_pb2.ListTasksResponse(
+        tasks=[tasks_pb2.Task()], total_size=2
+    )
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/api/v1/writer/tasks?page_size=1")
+        following = answer.json()["next"]
+        assert following.startswith(f"http://127.0.0.1:{port}/api/v1/writer/tasks?")
+        assert (await client.get(following)).json()["previous"] is not None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Long: " + b"a" * server.HEAD_BYTES_MAX + b"\r\n\r\n",
+        b"".join(b"X-%d: a\r\n" % number for number in range(10_000)) + b"\r\n",
+    ],
+)
+async def test_a_head_that_is_too_large_is_refused(connect, backend, head):
+    status, body = parsed(await talk(connect, GET, head))
+    assert status == 431
+    assert body["code"] == "HEADERS_TOO_LARGE"
+    assert backend.heard == []
+
+
+async def test_an_address_that_is_too_long_is_refused(connect):
+    long = b"GET /" + b"a" * server.HEAD_BYTES_MAX + b" HTTP/1.1\r\nHost: t\r\n\r\n"
+    assert parsed(await talk(connect, long))[0] == 431
+
+
+async def test_a_header_that_never_ends_is_cut_off(connect):
+    _, writer = await connect()
+    writer.write(GET + b"X-Long: ")
+    sent = 0
+    async with asyncio.timeout(WAIT_S):
+        while sent < 100 * server.HEAD_BYTES_MAX:
+            try:
+                writer.write(b"a" * 4096)
+                await writer.drain()
+            except ConnectionError:
+                break
+            sent += 4096
+            await asyncio.sleep(0)
+    assert sent < 100 * server.HEAD_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "raw", [b"nonsense\r\n\r\n", b"GET  HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00"]
+)
+async def test_what_is_not_http_is_refused_in_the_envelope(connect, raw):
+    status, body = parsed(await talk(connect, raw))
+    assert status == 400
+    assert body["code"] == "MALFORMED_REQUEST"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Content-Length : 5\r\n",
+    ],
+)
+async def test_a_body_framed_in_two_ways_is_refused(connect, backend, framing):
+    post = b"POST /api/v1/writer/tasks HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer owner\r\n"
+    status, _ = parsed(await talk(connect, post + framing + b"\r\nhello"))
+    assert status == 400
+    assert backend.heard == []
+
+
+@pytest.mark.parametrize("start", [b"", GET, b"GET /api"])
+async def test_a_head_that_does_not_arrive_is_given_up(stack, monkeypatch, start):
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.1)
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(start)
+        async with asyncio.timeout(WAIT_S):
+            status, body = parsed(await reader.read())
+        writer.close()
+    assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(stack, monkeypatch):
+    monkeypatch.setattr(
+        bodies.read_body, "__kwdefaults__", {**bodies.read_body.__kwdefaults__, "timeout_s": 0.1}
+    )
+    post = (
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 100\r\n\r\n{"email":'
+    )
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post)
+        async with asyncio.timeout(WAIT_S):
+            status, body = parsed(await reader.read())
+        writer.close()
+    assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
+
+
+async def test_a_read_is_cancelled_when_its_client_hangs_up(connect, backend, monkeypatch):
+    monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
+    cancelled = []
+
+    async def stall(request, context):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(request.id)
+            raise
+
+    backend.answers["GetTask"] = stall
+    _, writer = await connect()
+    writer.write(GET + b"\r\n")
+    await wait_for(lambda: backend.heard)
+    writer.close()
+    await wait_for(lambda: cancelled)
+
+
+async def test_a_write_goes_on_when_its_client_hangs_up(connect, backend, task, monkeypatch):
+    monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
+    hung_up, done = asyncio.Event(), []
+
+    async def work(request, context):
+        await hung_up.wait()
+        await asyncio.sleep(0.05)
+        done.append(list(request.ids))
+        return tasks_pb2.Task()
+
+    backend.answers["GenerateContent"] = work
+    _, writer = await connect()
+    body = b'{"ids":["a"]}'
+    writer.write(
+        b"POST /api/v1/writer/tasks/auto_generate_content HTTP/1.1\r\nHost: t\r\n"
+        b"Authorization: Bearer owner\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    await wait_for(lambda: backend.heard)
+    writer.close()
+    hung_up.set()
+    await wait_for(lambda: done == [["a"]])
+
+
+async def test_a_file_that_breaks_off_closes_the_connection(make_stack, picture):
+    _, chunks = picture
+    async with make_stack("images") as opened:
+        opened.backend.answers["GetImageFile"] = chunks[:2]
+        async with serving(opened.app) as port, httpx.AsyncClient() as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(f"http://127.0.0.1:{port}/api/v1/writer/images/p/file")
+
+
+async def test_running_requests_end_before_the_server_does(stack, task):
+    released = asyncio.Event()
+
+    async def slow(request, context):
+        await released.wait()
+        return task
+
+    stack.backend.answers["GetTask"] = slow
+    listening = listening_socket("127.0.0.1:0")
+    http = http_server(stack.app)
+    serving_task = asyncio.create_task(http.serve(sockets=[listening]))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1/writer/tasks/x"
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
+        asked = asyncio.create_task(client.get(url))
+        await wait_for(lambda: stack.backend.heard)
+        http.should_exit = True
+        released.set()
+        assert (await asked).status_code == 200
+    await serving_task
+
+
+def test_a_taken_address_is_an_error():
+    taken = listening_socket("127.0.0.1:0")
+    with pytest.raises(OSError, match="in use"):
+        listening_socket(f"127.0.0.1:{taken.getsockname()[1]}")
+    taken.close()
