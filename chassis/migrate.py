@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    # Imported where they are used: half a second that no running service needs.
+    from alembic.script import ScriptDirectory
 
 LOCK = 5_170_412_011
 """PostgreSQL advisory lock under which migrations run; any constant will do."""
@@ -22,6 +24,8 @@ LOCK = 5_170_412_011
 
 def scripts(package: str) -> ScriptDirectory:
     """The Alembic tree of `package`, such as `services.billing`."""
+    from alembic.script import ScriptDirectory
+
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"{package} is not a package")
@@ -61,6 +65,7 @@ async def _upgrade_postgres(url: str, tree: ScriptDirectory) -> None:
 
 def _run(connection: Connection, tree: ScriptDirectory) -> None:
     from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
 
     def steps(revision: Any, _context: Any) -> Any:
         return tree._upgrade_revs("head", revision)  # noqa: SLF001  what alembic.command does
