@@ -8,17 +8,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from standalone.ports import USUAL_PORT
+from standalone.prepare import PACKAGES
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "var"
-PORT = 8000
 PORT_MAX = 65_535
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs one verb; its modules are imported for it alone."""
-    arguments, rest = parser().parse_known_args(argv)
+    known = parser()
+    arguments, rest = known.parse_known_args(argv)
     if rest and arguments.verb != "test":
-        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+        known.error(f"unrecognized arguments: {' '.join(rest)}")
     code: int = VERBS[arguments.verb](arguments, rest)
     return code
 
@@ -30,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
     up = verbs.add_parser("up", help="start everything here; Ctrl-C stops it")
     up.add_argument(
-        "--port", type=_port, default=PORT, help="of the REST API; 0: any (%(default)s)"
+        "--port", type=_port, default=USUAL_PORT, help="of the REST API; 0: any (%(default)s)"
     )
     up.add_argument("--json", action="store_true", help="one line of JSON when ready, no other")
     up.add_argument("--spawn", action="store_true", help="let every process import for itself")
@@ -54,12 +57,9 @@ def parser() -> argparse.ArgumentParser:
     keys = verbs.add_parser("keys", help="make the signing keys that are missing")
     keys.add_argument("directory", type=Path)
     migrate = verbs.add_parser("migrate", help="bring one database to the newest schema")
-    migrate.add_argument("service", choices=sorted(DATABASES))
+    migrate.add_argument("service", choices=sorted(PACKAGES))
     migrate.add_argument("--database-url", default=os.environ.get("WRITER_DATABASE_URL", ""))
     return top
-
-
-DATABASES = ("tasks", "content", "images", "billing", "identity")
 
 
 def _port(text: str) -> int:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +16,7 @@ from typing import Any
 from standalone import model, up
 from standalone.failures import Failure, Interrupted
 from standalone.place import Place
+from standalone.ports import USUAL_PORT, listen
 from standalone.progress import Progress
 from standalone.rest import Refused, Rest, Unreachable
 from standalone.seed import cluster, demo_account
@@ -59,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
         with stops.counted(), target(arguments, stops) as found:
             return show(found, stops)
     except Interrupted:
-        print("writer: the demo was interrupted; what had begun goes on.", file=sys.stderr)
+        print("writer: the demo was interrupted.", file=sys.stderr)
         return 130
     except (Failure, Refused, Unreachable) as error:
         print(f"writer: {error}", file=sys.stderr)
@@ -77,9 +78,19 @@ def target(arguments: argparse.Namespace, stops: up.StopRequests) -> Iterator[Ta
         yield _of_stack(running, place, fresh=arguments.new_account)
     else:
         print("Starting a Writer for the demo …", flush=True)
-        stack = Stack(arguments.data, interrupted=stops.any)
+        stack = Stack(arguments.data, port=_usual_port(), interrupted=stops.any)
         with up.stopping(stack, stops):
             yield _of_stack(up.ready(stack), place, fresh=arguments.new_account)
+        print("This Writer has stopped; ./writer up brings it back with what was made.")
+
+
+def _usual_port() -> int:
+    """The port of `up`, so that what is printed stays true; any other when it is taken."""
+    try:
+        listen(USUAL_PORT).close()
+    except Failure:
+        return 0
+    return USUAL_PORT
 
 
 def _named(arguments: argparse.Namespace) -> Target:
@@ -104,7 +115,10 @@ def _first(rest: Rest, path: str, **query: str) -> str:
 
 
 def _of_stack(said: Mapping[str, Any], place: Place, *, fresh: bool) -> Target:
-    demo = demo_account(str(said["url"]), place, fresh=True) if fresh else said
+    demo = said
+    if fresh:
+        demo = demo_account(str(said["url"]), place, fresh=True)
+        place.write_run({**said, **demo})
     return Target(
         url=str(said["url"]),
         api_key=str(demo["api_key"]),
@@ -158,6 +172,7 @@ def _follow(rest: Rest, run: dict[str, Any], stops: up.StopRequests) -> dict[str
     deadline = time.monotonic() + WITHIN_S
     while True:
         run = rest.get_data(f"writer/runs/{run['id']}")
+        _count_images(rest, run["generations"])
         progress.show(run)
         if run["state"] in ENDED:
             progress.end()
@@ -167,6 +182,23 @@ def _follow(rest: Rest, run: dict[str, Any], stops: up.StopRequests) -> dict[str
         if time.monotonic() > deadline:
             raise Failure(f"The run {run['id']} has not ended within {WITHIN_S:g} s.")
         time.sleep(POLL_S)
+
+
+def _count_images(rest: Rest, generations: Sequence[dict[str, Any]]) -> None:
+    """Fills in how many pictures there are already; the run itself knows when all are made."""
+    unfinished = {
+        generation["content_id"]: generation
+        for generation in generations
+        if generation.get("content_id") and not (generation.get("images") or {}).get("total")
+    }
+    if not unfinished:
+        return
+    for generation in unfinished.values():
+        generation["images"] = {"total": 0, "generated": 0}
+    for image in rest.get("writer/images", ordering="-created_at", page_size=100)["results"]:
+        if owner := unfinished.get(image["content_id"]):
+            owner["images"]["total"] += 1
+            owner["images"]["generated"] += image["status"] == "generated"
 
 
 def _tell(target: Target, generation: Mapping[str, Any]) -> bool:
@@ -181,7 +213,6 @@ def _tell(target: Target, generation: Mapping[str, Any]) -> bool:
     print(f"{content['title']}")
     print(f"  status      {content['status']}")
     print(f"  word count  {content['word_count']}")
-    print(f"  content     {target.url}/api/v1/writer/content/{content['id']}")
     for image in images:
         kind = f"{image['image_type']} {image.get('position', 0)}"
         where = image.get("image_url") or f"{image['status']}: {image.get('reason', '')}"

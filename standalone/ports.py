@@ -8,6 +8,8 @@ import socket
 from standalone.failures import Failure
 
 HOST = "127.0.0.1"
+USUAL_PORT = 8000
+"""Of the REST API when nothing else is said."""
 BACKLOG = 1024
 # Below what systems give to outgoing connections: a client that keeps calling a port of that
 # range while nobody listens there can end up connected to itself, and block the port.

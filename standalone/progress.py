@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 TITLE_CHARS = 44
+WORDS = {"queued": "waiting", "running": "writing", "succeeded": "written"}
 _UP = "\x1b[{}A"
 _CLEAR_LINE = "\x1b[2K"
 
@@ -50,15 +51,13 @@ class Progress:
 
 
 def _line(generation: Mapping[str, Any]) -> str:
-    """`title   text written, 412 words; images 2 of 3`."""
-    said = [f"text {generation['state']}"]
+    """`  title   written, 412 words, images 2 of 3`."""
+    said = [WORDS.get(generation["state"], generation["state"])]
     if generation.get("word_count"):
         said.append(f"{generation['word_count']} words")
     images = generation.get("images") or {}
     if images.get("total"):
         said.append(f"images {images.get('generated', 0)} of {images['total']}")
-    if images.get("state") not in (None, "pending", "picture_state_unspecified"):
-        said.append(f"pictures {images['state']}")
     if reason := generation.get("reason") or images.get("reason"):
         said.append(str(reason))
     title = str(generation["task_title"])

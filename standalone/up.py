@@ -62,23 +62,24 @@ def run(arguments: argparse.Namespace) -> int:
         )
         try:
             with stopping(stack, stops):
-                said = ready(stack)
-                if arguments.json:
-                    print(report.line(said), flush=True)
-                else:
-                    memory = report.memory_line(
-                        [os.getpid(), stack.processes.pid, *stack.pids.values()]
-                    )
-                    took_s = time.monotonic() - begin
-                    print(
-                        report.paragraphs(said, stack.place.directory, took_s, memory), flush=True
-                    )
+                tell(stack, quiet=arguments.json, begin=begin)
                 watch(stack, stops)
                 if not arguments.json:
                     print("\nStopping …", flush=True)
         except Interrupted:
             return 0
     return 0
+
+
+def tell(stack: Stack, *, quiet: bool, begin: float) -> None:
+    """Says that the stack is ready: a line of JSON, or what people want to know."""
+    said = ready(stack)
+    if quiet:
+        print(report.line(said), flush=True)
+        return
+    memory = report.memory_line([os.getpid(), stack.processes.pid, *stack.pids.values()])
+    took_s = time.monotonic() - begin
+    print(report.paragraphs(said, stack.place.directory, took_s, memory), flush=True)
 
 
 def ready(stack: Stack) -> dict[str, object]:
