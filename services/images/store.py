@@ -173,11 +173,12 @@ class ImageStore:
 
     def get(self, image_id: str) -> Image:
         """Raises NotFound, also for a deleted image."""
-        row = None
-        if could_be_id(image_id):
-            row = self._connection.execute(
-                select(images).where(*self._live(), images.c.id == image_id)
-            ).one_or_none()
+        if not could_be_id(image_id):
+            # Not named: an error that repeats a page of text does not fit on the wire.
+            raise NotFound("image")
+        row = self._connection.execute(
+            select(images).where(*self._live(), images.c.id == image_id)
+        ).one_or_none()
         if row is None:
             raise NotFound("image", image_id)
         return image_from_row(row)

@@ -7,6 +7,7 @@ would, and `Stack.run` goes on until the service has nothing more to say to itse
 import subprocess
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ class BillingDesk(reservations_pb2_grpc.ReservationServiceServicer):
         expired = reservations_pb2.Reservation.expired
         self.held[key] = reservations_pb2.Reservation(id=new_id(), key=key, state=expired)
 
-    async def ReserveCredits(self, request, context):
+    async def ReserveCredits(self, request, _context):  # noqa: N802
         assert caller.current().principal == "service:images"
         if self.down:
             raise Refusal(Kind.INTERNAL, "INTERNAL", "out of order")
@@ -110,7 +111,7 @@ class ContentDesk(content_pb2_grpc.ContentServiceServicer):
     def __init__(self):
         self.contents = {}
 
-    async def GetContent(self, request, context):
+    async def GetContent(self, request, _context):  # noqa: N802
         if request.id not in self.contents:
             raise NotFound("content", request.id)
         return self.contents[request.id]
@@ -141,6 +142,11 @@ class Stack:
         self._peers = (billing_peer, content_peer)
         self.assemble(database)
 
+    @staticmethod
+    def policy(**changes):
+        """The quick policy, with other bounds."""
+        return replace(QUICK, **changes)
+
     def assemble(self, database, outbox=None):
         """Wires the service anew, as a restart does."""
         files = Files(self.folder.as_uri())
@@ -151,8 +157,7 @@ class Stack:
         self.pictures = Pictures(database, outbox, drawer, files)
         self.library = Library(database, files)
         self.subscriptions = {
-            each.message_type: each
-            for each in Consumers(self.sets, self.pictures).subscriptions()
+            each.message_type: each for each in Consumers(self.sets, self.pictures).subscriptions()
         }
 
     def text_written(self, title="How to choose a desk", stop_after="images", **tenant):
