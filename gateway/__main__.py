@@ -27,6 +27,7 @@ NAME = "gateway"
 IDENTITY = "identity"
 PEERS = ("tasks", "content", "images", "billing")
 IDENTITY_LISTEN_DEFAULT = "127.0.0.1:0"
+_EVERYWHERE = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  compared with, not bound to
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         if settings.migrate:
             migrate.upgrade(settings.database_url, "gateway.identity")
-        listening = listening_socket(settings.listen, settings.extra("WRITER_LISTEN_FD"))
+        listening = _listening(settings)
         uvloop.run(serve(settings, listening))
     except (SettingsError, OSError) as error:
         sys.exit(f"{NAME}: {error}")
@@ -61,14 +62,17 @@ async def _run(host: Host, listening: socket.socket) -> None:
     authenticator = CachedAuthenticator(identity.authenticator)
     scopes = CachedScopes(identity.scopes)
     forgetful += [authenticator, scopes]
+    identity_listen = settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT)
     server = Server(
-        settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT),
+        identity_listen,
         identity.parts.servicers,
         Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
         reuse_port=settings.reuse_port,
     )
     contracts = load_contracts()
-    upstream = build_upstream(contracts, _addresses(settings, server.port), host.signer)
+    upstream = build_upstream(
+        contracts, _addresses(settings, identity_listen, server.port), host.signer
+    )
     app = build_app(
         contracts,
         upstream,
@@ -95,14 +99,21 @@ async def _serve_http(server: HttpServer, listening: socket.socket) -> None:
     await serving
 
 
-def _addresses(settings: Settings, identity_port: int) -> dict[str, str]:
+def _listening(settings: Settings) -> socket.socket:
+    try:
+        return listening_socket(settings.listen, settings.extra("WRITER_LISTEN_FD"))
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(f"WRITER_LISTEN is not host:port: {settings.listen!r}") from error
+
+
+def _addresses(settings: Settings, identity_listen: str, identity_port: int) -> dict[str, str]:
     missing = [peer for peer in PEERS if peer not in settings.peers]
     if missing:
         raise SettingsError(f"WRITER_PEER_{missing[0].upper()} is not set")
-    return {
-        **{peer: settings.peers[peer] for peer in PEERS},
-        IDENTITY: f"127.0.0.1:{identity_port}",
-    }
+    host = identity_listen.rpartition(":")[0]
+    if host in _EVERYWHERE:
+        host = "127.0.0.1"
+    return {**{peer: settings.peers[peer] for peer in PEERS}, IDENTITY: f"{host}:{identity_port}"}
 
 
 if __name__ == "__main__":
