@@ -1,10 +1,11 @@
 """All of billing's SQL.
 
 A store is made for one connection and one tenant, and keeps every statement inside that
-account; only `Overdue`, for the sweeper, looks across accounts.
+account; only `Overdue`, for the sweeper, and `Audit`, for reconciling, look across accounts.
 """
 
 from services.billing.store.accounts import AccountStore
+from services.billing.store.audit import Audit, Books
 from services.billing.store.balances import BalanceStore
 from services.billing.store.catalogue import CatalogueStore
 from services.billing.store.ledger import LedgerStore
@@ -14,7 +15,9 @@ from services.billing.store.usage import UsageStore
 
 __all__ = [
     "AccountStore",
+    "Audit",
     "BalanceStore",
+    "Books",
     "CatalogueStore",
     "LedgerStore",
     "Overdue",

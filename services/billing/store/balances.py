@@ -56,6 +56,18 @@ class BalanceStore:
         # Once more, under the lock: now the row is there, and credits that came back count.
         return self._add(moved)
 
+    def rebuild(self) -> Balance:
+        """Derives the row anew, while whoever else would move the balance waits."""
+        if not self._lock():
+            self._restore()
+        derived = self.derived()
+        self._connection.execute(
+            update(_table)
+            .where(*self._own)
+            .values({name: getattr(derived, name) for name in _FIELDS})
+        )
+        return derived
+
     def _add(self, moved: Balance) -> Balance | None:
         statement = update(_table).where(*self._own)
         if moved.available < 0:

@@ -14,7 +14,7 @@ _table = schema.reservations
 
 
 class Overdue:
-    """What the sweeper sees. The only store without a tenant; no call from outside reaches it."""
+    """What the sweeper sees. Without a tenant: no call from outside reaches it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

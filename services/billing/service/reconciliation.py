@@ -1,0 +1,88 @@
+"""Proves that all books agree, and derives the projection anew where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from chassis.caller import Caller
+from chassis.database import Database
+from services.billing.domain import Balance
+from services.billing.store import Audit, BalanceStore, Books
+
+ACCOUNTS_PER_PAGE = 200
+"""Accounts that one snapshot compares."""
+UNBALANCED_MAX = 100
+"""Wrong transactions that are named for each page of accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Two books that do not agree."""
+
+    account_id: str
+    what: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.what}: expected {self.expected}, found {self.found}"
+
+
+class Reconciliation:
+    """Compares the books of every account."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def drifts(self) -> AsyncIterator[Drift]:
+        """Every disagreement; each page of accounts is one consistent snapshot."""
+        after = ""
+        while True:
+
+            def work(connection: Connection, after: str = after) -> tuple[list[str], list[Drift]]:
+                return _compare(Audit(connection), after)
+
+            account_ids, found = await self._database.read(work)
+            for drift in found:
+                yield drift
+            if len(account_ids) < ACCOUNTS_PER_PAGE:
+                return
+            after = account_ids[-1]
+
+    async def rebuild(self, account_id: str) -> Balance:
+        """Derives one account's projection from its entries, while its other writers wait."""
+        caller = Caller.service("billing", account_id=account_id)
+
+        def work(connection: Connection) -> Balance:
+            return BalanceStore(connection, caller).rebuild()
+
+        return await self._database.write(work)
+
+
+def _compare(audit: Audit, after: str) -> tuple[list[str], list[Drift]]:
+    account_ids = audit.accounts(after, ACCOUNTS_PER_PAGE)
+    if not account_ids:
+        return [], []
+    found = [drift for books in audit.books(account_ids) for drift in _disagreements(books)]
+    found += [
+        Drift(account_id, f"transaction {transaction_id}", "a sum of zero", "another")
+        for account_id, transaction_id in audit.unbalanced(account_ids, UNBALANCED_MAX)
+    ]
+    return account_ids, found
+
+
+def _disagreements(books: Books) -> Iterator[Drift]:
+    derived = books.derived
+    if books.projected is not None and books.projected != derived:
+        yield Drift(books.account_id, "projected balance", str(derived), str(books.projected))
+    pairs = (
+        ("open reservations", derived.reserved, books.held),
+        ("committed reservations", books.deducted, books.charged),
+        ("usage records", books.deducted, books.used),
+    )
+    for what, expected, found in pairs:
+        if expected != found:
+            yield Drift(books.account_id, what, str(expected), str(found))

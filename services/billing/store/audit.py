@@ -1,0 +1,146 @@
+"""Compares what is stored twice: the ledger against the projection, the holds and the usage.
+
+Looks across accounts, page by page; only the reconcile command uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    union,
+)
+
+from services.billing import schema
+from services.billing.domain import Balance
+from services.billing.ledger import LedgerAccount, change
+
+_balances = schema.account_balances
+_entries = schema.ledger_entries
+_transactions = schema.ledger_transactions
+_reservations = schema.reservations
+_usage = schema.usage_records
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the different books say of one account."""
+
+    account_id: str
+    derived: Balance
+    """The sum of the entries, which is the truth."""
+    projected: Balance | None
+    """The row that calls go by; None when it is missing, which changes no answer."""
+    held: int
+    """Credits of open reservations."""
+    charged: int
+    """Credits of committed reservations."""
+    deducted: int
+    """Credits of the deductions that are listed."""
+    used: int
+    """Credits of the usage records."""
+
+
+class Audit:
+    """Reads the books of many accounts."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def accounts(self, after: str, limit: int) -> list[str]:
+        """The next accounts that have a balance, an entry or a reservation."""
+        tables = (_balances, _entries, _reservations)
+        named = union(
+            *(select(table.c.account_id).where(table.c.account_id > after) for table in tables)
+        ).subquery()
+        statement = select(named.c.account_id).order_by(named.c.account_id).limit(limit)
+        return list(self._connection.scalars(statement))
+
+    def books(self, account_ids: Sequence[str]) -> list[Books]:
+        """The books of these accounts, in their order."""
+        derived = self._derived(account_ids)
+        projected = {
+            row.account_id: Balance(row.granted, row.available, row.reserved, row.spent)
+            for row in self._connection.execute(
+                select(_balances).where(_balances.c.account_id.in_(account_ids))
+            )
+        }
+        is_open = _reservations.c.state == literal_column("'open'")
+        is_deduction = _transactions.c.transaction_type == literal_column("'deduction'")
+        held = self._sums(account_ids, _reservations.c.credits_reserved, is_open)
+        charged = self._sums(account_ids, _reservations.c.credits_charged)
+        deducted = self._sums(account_ids, _transactions.c.amount, is_deduction)
+        used = self._sums(account_ids, _usage.c.credits)
+        return [
+            Books(
+                account_id=each,
+                derived=derived.get(each, Balance()),
+                projected=projected.get(each),
+                held=held.get(each, 0),
+                charged=charged.get(each, 0),
+                deducted=-deducted.get(each, 0),
+                used=used.get(each, 0),
+            )
+            for each in account_ids
+        ]
+
+    def unbalanced(self, account_ids: Sequence[str], limit: int) -> list[tuple[str, str]]:
+        """Account and id of transactions that do not sum to zero or misstate their amount.
+
+        The database refuses to write such; somebody who switched its triggers off may have.
+        """
+        effect = case(
+            (_entries.c.ledger_account.in_(("available", "reserved")), _entries.c.amount),
+            else_=literal_column("0"),
+        )
+        statement: Select[str, str] = (
+            select(_entries.c.account_id, _entries.c.transaction_id)
+            .join(_transactions, _transactions.c.id == _entries.c.transaction_id, isouter=True)
+            .where(_entries.c.account_id.in_(account_ids))
+            .group_by(_entries.c.account_id, _entries.c.transaction_id, _transactions.c.amount)
+            .having(
+                or_(
+                    func.sum(_entries.c.amount) != 0,
+                    _transactions.c.amount.is_(None),
+                    func.sum(effect) != _transactions.c.amount,
+                )
+            )
+            .limit(limit)
+        )
+        return [(row.account_id, row.transaction_id) for row in self._connection.execute(statement)]
+
+    def _derived(self, account_ids: Sequence[str]) -> Mapping[str, Balance]:
+        sums: dict[str, dict[LedgerAccount, int]] = {}
+        for row in self._connection.execute(
+            select(_entries.c.account_id, _entries.c.ledger_account, func.sum(_entries.c.amount))
+            .where(_entries.c.account_id.in_(account_ids))
+            .group_by(_entries.c.account_id, _entries.c.ledger_account)
+        ):
+            account_id, ledger_account, amount = row
+            sums.setdefault(account_id, {})[LedgerAccount(ledger_account)] = int(amount)
+        return {account_id: change(entries) for account_id, entries in sums.items()}
+
+    def _sums(
+        self,
+        account_ids: Sequence[str],
+        column: ColumnElement[int],
+        *conditions: ColumnElement[bool],
+    ) -> Mapping[str, int]:
+        table = column.table
+        statement = (
+            select(table.c.account_id, func.sum(column))
+            .where(table.c.account_id.in_(account_ids), *conditions)
+            .group_by(table.c.account_id)
+        )
+        return {
+            account_id: int(amount) for account_id, amount in self._connection.execute(statement)
+        }

@@ -1,0 +1,107 @@
+"""Billing's use cases on a fresh database, once on SQLite and once on PostgreSQL."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+from writer.events.v1 import credits_pb2
+
+from chassis import clock
+from chassis.caller import Caller
+from chassis.database import Database
+from chassis.outbox import Outbox
+from services.billing import schema
+from services.billing.domain import Balance
+from services.billing.events import Facts
+from services.billing.service import (
+    Accounts,
+    Catalogue,
+    ExpirySweeper,
+    Reconciliation,
+    Reservations,
+    Settlement,
+)
+from tests.billing.samples import ACCOUNT
+
+
+@dataclass
+class Billing:
+    """All use cases, and a look behind them."""
+
+    database: Database
+
+    def __post_init__(self):
+        facts = Facts(Outbox("billing"))
+        self.accounts = Accounts(self.database, facts)
+        self.catalogue = Catalogue(self.database)
+        self.reservations = Reservations(self.database, facts)
+        self.settlement = Settlement(self.database, facts)
+        self.reconciliation = Reconciliation(self.database)
+        self.sweeper = ExpirySweeper(self.database, facts)
+
+    async def balance(self, who) -> Balance:
+        return (await self.accounts.get(who)).balance
+
+    async def facts(self):
+        """The events in the outbox, oldest first."""
+
+        def work(connection):
+            outbox = schema.metadata.tables["outbox"]
+            rows = connection.execute(select(outbox).order_by(outbox.c.sequence))
+            return [
+                getattr(credits_pb2, row.type.rsplit(".", 1)[1]).FromString(row.payload)
+                for row in rows
+            ]
+
+        return await self.database.read(work)
+
+    async def drifts(self):
+        return [drift async for drift in self.reconciliation.drifts()]
+
+    async def count(self, table, *conditions) -> int:
+        statement = select(func.count()).select_from(table).where(*conditions)
+        return await self.database.read(lambda connection: connection.scalar(statement))
+
+    async def execute(self, statement):
+        return await self.database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+@pytest.fixture
+async def billing(make_database):
+    return Billing(await make_database("services.billing"))
+
+
+@pytest.fixture
+def tasks():
+    """The tasks service at work for a site of the account."""
+    return Caller.service(
+        "tasks", account_id=ACCOUNT, site_id="site-1", sector_id="sector-1", request_id="request-1"
+    )
+
+
+@pytest.fixture
+async def opened(billing, tasks):
+    """The account on the free plan: 100 credits."""
+    await billing.accounts.open(tasks)
+    return billing
+
+
+class Clock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self):
+        self.moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    def __call__(self):
+        return self.moment
+
+    def forward(self, **delta):
+        self.moment += timedelta(**delta)
+
+
+@pytest.fixture
+def frozen():
+    source = Clock()
+    with clock.frozen(source):
+        yield source

@@ -1,0 +1,133 @@
+"""Postings and prices, without a database."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.errors import InvalidFields
+from services.billing import ledger, prices
+from services.billing.domain import (
+    Balance,
+    Item,
+    Operation,
+    Price,
+    Subscription,
+    Unit,
+    months_after,
+)
+
+amounts = st.integers(0, 10**9)
+holds = st.tuples(amounts, amounts).map(lambda pair: (max(pair), min(pair)))
+postings = st.one_of(
+    amounts.map(ledger.grant),
+    amounts.map(ledger.reserve),
+    amounts.map(ledger.release),
+    holds.map(lambda hold: ledger.commit(*hold)),
+)
+
+
+def price(operation, variant, unit, unit_credits):
+    return Price(operation, variant, unit, unit_credits, 1, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+PRICES = [
+    price(Operation.CONTENT_GENERATION, "", Unit.PER_100_WORDS, 1),
+    price(Operation.IMAGE_GENERATION, "standard", Unit.PER_IMAGE, 1),
+    price(Operation.IMAGE_GENERATION, "premium", Unit.PER_IMAGE, 4),
+    price(Operation.LINKING, "", Unit.PER_REQUEST, 0),
+]
+
+
+@given(postings)
+def test_every_posting_sums_to_zero_and_has_no_zero_entry(posting):
+    assert sum(posting.values()) == 0
+    assert 0 not in posting.values()
+    assert len(posting) != 1
+
+
+@given(st.lists(postings))
+def test_granted_is_always_available_and_reserved_and_spent(many):
+    total = ledger.total_change(many)
+    assert total.granted == total.available + total.reserved + total.spent
+
+
+@given(holds)
+def test_a_hold_that_ends_leaves_nothing_reserved(hold):
+    reserved, charged = hold
+    committed = ledger.total_change([ledger.reserve(reserved), ledger.commit(reserved, charged)])
+    assert committed == Balance(available=-charged, spent=charged)
+    assert ledger.total_change([ledger.reserve(reserved), ledger.release(reserved)]) == Balance()
+
+
+def test_more_than_was_reserved_cannot_be_charged():
+    with pytest.raises(ValueError, match="more charged than reserved"):
+        ledger.commit(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("unit", "quantity", "expected"),
+    [
+        (Unit.PER_100_WORDS, 0, 0),
+        (Unit.PER_100_WORDS, 1, 3),
+        (Unit.PER_100_WORDS, 100, 3),
+        (Unit.PER_100_WORDS, 101, 6),
+        (Unit.PER_200_WORDS, 201, 6),
+        (Unit.PER_REQUEST, 2, 6),
+        (Unit.PER_ITEM, 5, 15),
+        (Unit.PER_IMAGE, 7, 21),
+    ],
+)
+def test_each_unit_begun_counts(unit, quantity, expected):
+    assert prices.cost(unit, 3, quantity) == expected
+
+
+def test_a_charge_never_goes_above_the_reservation():
+    assert prices.charge(Unit.PER_100_WORDS, 1, 1500, 10) == 10
+    assert prices.charge(Unit.PER_100_WORDS, 1, 950, 10) == 10
+    assert prices.charge(Unit.PER_100_WORDS, 1, 850, 10) == 9
+
+
+def test_an_image_without_a_variant_is_a_standard_one():
+    priced = prices.price_items(
+        [
+            Item("a", Operation.IMAGE_GENERATION, 2),
+            Item("b", Operation.IMAGE_GENERATION, 2, "premium"),
+        ],
+        PRICES,
+    )
+    assert [each.price.variant for each in priced] == ["standard", "premium"]
+    assert [each.credits for each in priced] == [2, 8]
+
+
+def test_what_has_no_price_and_what_comes_twice_is_refused_by_field():
+    items = [
+        Item("a", Operation.CONTENT_GENERATION, 100, "gold"),
+        Item("b", Operation.CLUSTERING, 1),
+        Item("b", Operation.LINKING, 1),
+    ]
+    with pytest.raises(InvalidFields) as refused:
+        prices.price_items(items, PRICES)
+    assert [violation.field for violation in refused.value.violations] == [
+        "items[0].variant",
+        "items[1].variant",
+        "items[2].key",
+    ]
+
+
+def test_a_total_that_no_contract_can_show_is_refused():
+    dear = [price(Operation.LINKING, "", Unit.PER_REQUEST, prices.PRICE_CREDITS_MAX)]
+    items = [Item(str(number), Operation.LINKING, 1_000_000) for number in range(3)]
+    assert prices.total(prices.price_items(items[:2], dear)) == 2_000_000_000
+    with pytest.raises(InvalidFields):
+        prices.price_items(items, dear)
+
+
+def test_periods_are_counted_from_the_anchor_so_that_the_last_of_a_month_stays():
+    anchor = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert months_after(anchor, 1) == datetime(2026, 2, 28, 12, tzinfo=UTC)
+    assert months_after(anchor, 12) == datetime(2027, 1, 31, 12, tzinfo=UTC)
+    february = Subscription("free", 1, anchor)
+    assert february.period_start_time == datetime(2026, 2, 28, 12, tzinfo=UTC)
+    assert february.period_end_time == datetime(2026, 3, 31, 12, tzinfo=UTC)
