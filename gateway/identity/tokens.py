@@ -81,10 +81,10 @@ class AccessTokens:
             )
             subject, account_id = claims["sub"], claims["account"]
             expire_time = datetime.fromtimestamp(claims["exp"], UTC)
-        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError):
             # From None: the library's message may quote what it was given.
             raise InvalidCredential from None
-        if not subject.startswith(_USER):
+        if not subject.startswith(_USER) or not isinstance(account_id, str):
             raise InvalidCredential
         if expire_time <= clock.now():
             raise TokenExpired
