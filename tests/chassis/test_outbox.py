@@ -94,15 +94,23 @@ class TestRelay:
         messages = await until_published(database, len(runs), bus)
         assert [message.headers["ce-subject"] for message in messages] == runs
 
-    async def test_two_relays_on_one_database_publish_everything_once(
-        self, database, bus, starting
+    async def test_two_relays_on_one_database_share_the_events_between_them(
+        self, database, bus, starting, monkeypatch
     ):
-        relays = [starting(Relay(database, bus)) for _ in range(2)]
+        sent, publish = [], bus.publish
+
+        async def note_and_publish(batch):
+            sent.extend(event.headers["ce-subject"] for event in batch)
+            return await publish(batch)
+
+        monkeypatch.setattr(bus, "publish", note_and_publish)
+        for _ in range(2):
+            starting(Relay(database, bus))
         for number in range(30):
             await append(database, *[f"run-{number}-{part}" for part in range(5)])
         messages = await until_published(database, 150, bus)
         assert len({message.headers["ce-subject"] for message in messages}) == 150
-        assert len(relays) == 2
+        assert len(sent) == 150
 
     async def test_an_event_is_stored_once_when_the_relay_dies_before_it_forgets_the_row(
         self, database, bus, starting, monkeypatch
