@@ -6,12 +6,11 @@ are off, so that attempts, waits and time have one set of bounds.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import httpx
 
 from chassis.retry import GiveUp, Retry, RetryPolicy, Verdict, retried
 from chassis.settings import Settings
@@ -32,6 +31,8 @@ TIMEOUT_S = 120.0
 TOTAL_S = 600.0
 ANSWER_CHARS_MAX = 400_000
 """More than this is not an answer to anything that we ask."""
+_TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
+"""Packages below the client whose errors it lets through as they are."""
 TOKENS_GROWTH = 2
 """A cut answer is asked for once more with this many times the room."""
 
@@ -97,15 +98,20 @@ class Model:
     async def client(self) -> AsyncOpenAI:
         """The provider's client, made once."""
         if self._client is None:
-            from openai import AsyncOpenAI
-
-            self._client = AsyncOpenAI(
-                api_key=self._api_key or "none",
-                base_url=self._base_url or None,
-                max_retries=0,
-                timeout=self._policy.attempt_s,
-            )
+            # In a thread, because the loop must go on: heartbeats, health, other calls.
+            made = await asyncio.to_thread(self._make_client)
+            self._client = self._client or made
         return self._client
+
+    def _make_client(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI
+
+        return AsyncOpenAI(
+            api_key=self._api_key or "none",
+            base_url=self._base_url or None,
+            max_retries=0,
+            timeout=self._policy.attempt_s,
+        )
 
     async def ask(self, model: str, question: Question, read: Callable[[Answer], _T]) -> _T:
         """The answer, read by `read`, which raises OutputInvalid for one of no use.
@@ -206,12 +212,12 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
             return GiveUp(REFUSED, "the provider's policy does not allow it")
         case openai.APIStatusError():
             return GiveUp(UNAVAILABLE, f"the provider answered {error.status_code}")
-        case openai.APIError() | StreamBroken() | TimeoutError() | httpx.HTTPError() | OSError():
+        case openai.APIError() | StreamBroken() | TimeoutError() | OSError():
             return Retry(UNAVAILABLE, "the connection to the provider broke")
         case json.JSONDecodeError():
             # The client lets a malformed body through as this.
             return Retry(UNAVAILABLE, "the provider's answer cannot be read")
-    if type(error).__module__.startswith("httpx"):
+    if type(error).__module__.partition(".")[0] in _TRANSPORTS:
         return Retry(UNAVAILABLE, "the connection to the provider broke")
     return None
 

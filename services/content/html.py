@@ -66,6 +66,8 @@ ATTRIBUTES = {
     "ol": {"start"},
 }
 URL_SCHEMES = frozenset({"http", "https", "mailto"})
+ESCAPES_MAX = 3
+"""How often text may have been escaped before tags in it count as text."""
 LINK_REL = "nofollow noopener noreferrer"
 
 _WORD = re.compile("\\w+(?:[\u2019'\\-]\\w+)*")
@@ -86,8 +88,14 @@ def clean_html(untrusted: str) -> str:
 
 
 def clean_text(untrusted: str, chars_max: int) -> str:
-    """One line of plain text: no tags, no control characters, at most `chars_max` characters."""
-    plain = html.unescape(nh3.clean(_CONTROL.sub("", untrusted), tags=set()))
+    """One line of plain text: no tags, no control characters, at most `chars_max` characters.
+
+    Tags that were escaped, even twice, are gone as well: not everybody who shows a title
+    escapes it.
+    """
+    plain = _CONTROL.sub("", untrusted)
+    for _ in range(ESCAPES_MAX):
+        plain = html.unescape(nh3.clean(plain, tags=set()))
     return _SPACE.sub(" ", plain).strip()[:chars_max].rstrip()
 
 
