@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pool, message_factory
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from sqlalchemy import select
 from writer.billing.v1 import prices_pb2, reservations_pb2, reservations_pb2_grpc
 from writer.content.v1 import content_pb2, content_pb2_grpc
@@ -280,6 +281,13 @@ async def peer(keys):
 @pytest.fixture
 async def stack(make_database, tmp_path, offline_model, serve, peer):
     model = Model(base_url=offline_model, api_key="any", policy=QUICK)
+    # Nothing is encrypted on loopback, and reading the certificates for each test takes its time.
+    model._client = AsyncOpenAI(
+        base_url=offline_model,
+        api_key="any",
+        max_retries=0,
+        http_client=DefaultAsyncHttpxClient(verify=False),
+    )
     add_billing = reservations_pb2_grpc.add_ReservationServiceServicer_to_server
     add_content = content_pb2_grpc.add_ContentServiceServicer_to_server
     billing, contents = BillingDesk(), ContentDesk()

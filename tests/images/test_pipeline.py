@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import io
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from PIL import Image as Pillow
@@ -11,6 +13,7 @@ from writer.events.v1 import images_pb2
 from writer.types.v1 import types_pb2
 
 from chassis.ids import derived_id
+from services.images.pictures import picture_from_bytes
 
 ONLY_SQLITE = pytest.mark.parametrize("dialect", ["sqlite"])
 Stage = types_pb2.Stage
@@ -129,10 +132,13 @@ async def test_every_event_three_times_in_any_order_changes_nothing_more(stack):
     assert stack.billing.credits == 95
 
 
-async def test_a_text_that_is_told_under_two_event_ids_gets_one_set(stack):
+async def test_facts_that_are_told_under_two_event_ids_count_once(stack):
     written = stack.text_written()
     await asyncio.gather(stack.deliver(written, "one"), stack.deliver(written, "two"))
+    [ready] = await stack.told(images_pb2.ImagePromptsReady)
+    await asyncio.gather(stack.deliver(ready, "three"), stack.deliver(ready, "four"))
     await stack.run()
+    assert len(await stack.told(images_pb2.ImageRequested)) == 3
     assert len(await stack.sets_()) == 1
     assert len(await stack.images()) == 3
     assert len(await stack.told(images_pb2.ImageSetCompleted)) == 1
@@ -252,6 +258,51 @@ async def test_dying_at_any_write_leaves_one_row_a_slot_one_file_and_one_charge(
         if not dying.has_died:
             break
     assert write >= 6, "the set, its prompts, its release and three pictures are written"
+
+
+class Wandering:
+    """Draws with the real model, and never the same picture twice."""
+
+    def __init__(self, drawer):
+        self._drawer = drawer
+        self._shades = itertools.count()
+
+    async def draw(self, prompt, image_type):
+        drawing = await self._drawer.draw(prompt, image_type)
+        buffer = io.BytesIO()
+        Pillow.new("RGB", (64, 64), (next(self._shades), 0, 0)).save(buffer, "PNG")
+        return replace(drawing, picture=picture_from_bytes(buffer.getvalue()))
+
+
+async def one_order(stack):
+    await stack.deliver(stack.text_written())
+    [ready] = await stack.told(images_pb2.ImagePromptsReady)
+    await stack.deliver(ready)
+    [(event_id, message), *_] = await stack.events(images_pb2.ImageRequested)
+    return event_id, message
+
+
+async def test_of_two_workers_at_one_picture_only_one_file_stays(stack):
+    event_id, message = await one_order(stack)
+    stack.pictures._illustrator = Wandering(stack.pictures._illustrator)
+    again = [(event_id, 1), (event_id, 2), ("told anew", 1)]
+    await asyncio.gather(*(stack.deliver(message, *each) for each in again))
+    [row] = [row for row in await stack.images() if row.status == "generated"]
+    assert stack.files() == [stack.folder / row.storage_key]
+    assert len(await stack.told(images_pb2.ImageGenerated)) == 1
+
+
+@ONLY_SQLITE
+async def test_a_file_that_was_stored_before_a_crash_does_not_stay(stack):
+    event_id, message = await one_order(stack)
+    stack.assemble(DyingDatabase(stack.database, 0, after_commit=False))
+    stack.pictures._illustrator = Wandering(stack.pictures._illustrator)
+    with pytest.raises(ConnectionResetError):
+        await stack.deliver(message, event_id)
+    [lost] = stack.files()
+    await stack.deliver(message, event_id, 2)
+    [row] = [row for row in await stack.images() if row.status == "generated"]
+    assert stack.files() == [stack.folder / row.storage_key] != [lost]
 
 
 @ONLY_SQLITE
