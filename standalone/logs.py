@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ KEPT_STARTS = 3
 BYTES_MAX = 20_000_000
 TAIL_BYTES = 16_384
 SENTENCE_CHARS_MAX = 300
+_NATS_PREFIX = re.compile(r"^\[\d+\] [\d/]+ [\d:.]+ \[[A-Z]{3}\] ")
 
 
 def open_log(path: Path) -> int:
@@ -52,4 +54,4 @@ def _sentence(line: str) -> str:
         exception = record.get("exception", "").strip().splitlines()
         return ": ".join([str(record["message"]), *exception[-1:]])
     except (ValueError, KeyError, AttributeError):
-        return line
+        return _NATS_PREFIX.sub("", line)

@@ -142,6 +142,7 @@ class Processes:
             "command": list(program.command),
             "env": dict(program.env),
             "log": str(log),
+            "descriptors": 1 if program.inherits else 0,
         }
         with self._lock:
             process = self._starting = Process(self, program.name, log)

@@ -188,8 +188,8 @@ class Stack:
         for part in parts:
             process = self._running[part.program.name]
 
-            def settled(part: Part = part, process: Process = process) -> bool:
-                return not process.is_running or _is_ready(part)
+            def settled(part: Part = part) -> bool:
+                return self.ended() is not None or _is_ready(part)
 
             wait_until(
                 settled,

@@ -53,6 +53,8 @@ class _Zygote:
         self._parent = parent
         self._forking = forking
         self._children: set[int] = set()
+        self._heard = b""
+        self._descriptors: list[int] = []
         self._wake, self._waker = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)
@@ -66,7 +68,7 @@ class _Zygote:
             while True:
                 readable, _, _ = select.select([ours, self._wake], [], [], END_POLL_S)
                 self._reap()
-                if ours in readable and not self._obey():
+                if ours in readable and not self._hear():
                     return
         except (BrokenPipeError, ConnectionResetError):
             return
@@ -74,19 +76,23 @@ class _Zygote:
             for pid in self._children:
                 os.kill(pid, signal.SIGKILL)
 
-    def _obey(self) -> bool:
-        """Carries out one order; False when there will be no more."""
+    def _hear(self) -> bool:
+        """Carries out what has been ordered; False when there will be no more."""
         data, descriptors, _, _ = socket.recv_fds(self._parent, ORDER_BYTES_MAX, DESCRIPTORS_MAX)
-        while data and not data.endswith(b"\n"):
-            data += self._parent.recv(ORDER_BYTES_MAX)
-        if not data:
-            return False
-        order = json.loads(data)
+        self._descriptors += descriptors
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        for line in lines:
+            self._obey(json.loads(line))
+        return bool(data)
+
+    def _obey(self, order: dict[str, Any]) -> None:
         if "signal" in order:
             # Children are reaped here alone, so this id cannot belong to anybody else.
             if order["pid"] in self._children:
                 os.kill(order["pid"], order["signal"])
-            return True
+            return
+        descriptors = self._descriptors[: order["descriptors"]]
+        del self._descriptors[: order["descriptors"]]
         pid = os.fork()
         if pid == 0:
             self._become(order, descriptors)
@@ -94,7 +100,6 @@ class _Zygote:
             os.close(descriptor)
         self._children.add(pid)
         self._tell(pid=pid)
-        return True
 
     def _become(self, order: dict[str, Any], descriptors: list[int]) -> None:
         """Turns this new process into what was ordered. Does not return."""
