@@ -8,6 +8,7 @@ loses updates silently. Hence BEGIN IMMEDIATE, always, from one thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
+
+from chassis.errors import Unavailable
 
 _T = TypeVar("_T")
 
@@ -72,19 +75,25 @@ class SqliteDatabase:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(QUEUE_MAX)
         self._callbacks: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """Queues `work` for the writer thread and waits for its commit."""
+        """Queues `work` for the writer thread and waits for its commit. Raises Unavailable."""
+        self._refuse_if_closed()
         self._loop = asyncio.get_running_loop()
         future: Future[_T] = Future()
-        self._jobs.put_nowait((work, future))
+        try:
+            self._jobs.put_nowait((work, future))
+        except queue.Full:
+            raise Unavailable("Too many writes are waiting for the database.") from None
         # Shielded: a caller that goes away must not make the outcome unknown to the group.
         return await asyncio.shield(asyncio.wrap_future(future))
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` at once: a WAL read never waits, and a thread hop costs more than it."""
+        self._refuse_if_closed()
         with self._reader.connect() as connection:
             return work(connection)
 
@@ -94,10 +103,17 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Lets the queue run dry, then closes the file."""
-        self._jobs.put(None)
+        if not self._closed:
+            self._closed = True
+            # A full queue makes this wait, which must not stop the loop.
+            await asyncio.to_thread(self._jobs.put, None)
         await asyncio.to_thread(self._thread.join)
         self._writer.dispose()
         self._reader.dispose()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise Unavailable("The database is closed.")
 
     def _run(self) -> None:
         stopping = False
@@ -116,22 +132,34 @@ class SqliteDatabase:
     def _commit(self, group: list[_Job]) -> None:
         """Runs a group in one transaction; each job may fail alone, only the commit is shared."""
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        begun = False
         try:
             with self._writer.begin() as connection:
+                begun = True
                 for work, future in group:
                     result, error = _run_one(connection, work)
                     outcomes.append((future, result, error))
         except BaseException as failure:  # noqa: BLE001  every waiting caller must hear of it
+            if begun and len(group) > 1:
+                # A deferred constraint fails only here; apart, it fails whom it is about.
+                for job in group:
+                    self._commit([job])
+                return
             outcomes = [(future, None, failure) for _, future in group]
-        committed = any(error is None for _, _, error in outcomes)
-        if committed and self._loop is not None and not self._loop.is_closed():
-            for callback in self._callbacks:
-                self._loop.call_soon_threadsafe(callback)
+        if any(error is None for _, _, error in outcomes):
+            self._call_back()
         for future, result, error in outcomes:
             if error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
+
+    def _call_back(self) -> None:
+        # A loop that has ended leaves nobody to be told; the writer goes on.
+        with contextlib.suppress(RuntimeError):
+            for callback in self._callbacks:
+                if self._loop is not None:
+                    self._loop.call_soon_threadsafe(callback)
 
 
 def _run_one(
@@ -143,5 +171,8 @@ def _run_one(
         savepoint.commit()
     except BaseException as error:  # noqa: BLE001  handed to the caller, not swallowed
         savepoint.rollback()
+        if isinstance(error, StopIteration):
+            # No future can carry it: its caller would wait for ever.
+            return None, RuntimeError("a transaction raised StopIteration")
         return None, error
     return result, None
