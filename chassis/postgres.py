@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from chassis.errors import Unavailable
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 POOL_SIZE = 10
+CLOSE_TIMEOUT_S = 10.0
+"""How long closing waits for running transactions."""
 ATTEMPTS_MAX = 5
 """Runs of one transaction when the database asks to try again."""
 RETRY_STATES = frozenset({"40001", "40P01"})
@@ -40,12 +46,16 @@ class PostgresDatabase:
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._callbacks: list[Callable[[], None]] = []
+        self._closed = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` in one transaction; again, a bounded number of times, if it lost a race."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                async with self._engine.begin() as connection:
+                async with self._connection(self._engine) as connection, connection.begin():
                     result = await connection.run_sync(work)
             except DBAPIError as error:
                 if attempt == ATTEMPTS_MAX or _state(error) not in RETRY_STATES:
@@ -54,13 +64,14 @@ class PostgresDatabase:
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  jitter
             else:
                 for callback in self._callbacks:
-                    callback()
+                    # Not at once: an error in one is no error of the committed write.
+                    asyncio.get_running_loop().call_soon(callback)
                 return result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` on one snapshot and rolls back."""
-        async with self._reads.connect() as connection:
+        async with self._connection(self._reads) as connection:
             return await connection.run_sync(work)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
@@ -68,8 +79,34 @@ class PostgresDatabase:
         self._callbacks.append(callback)
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Waits for running transactions, within CLOSE_TIMEOUT_S, and closes all connections."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("closed with %d transactions running", self._running)
         await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. Raises Unavailable: nothing has happened then."""
+        if self._closed:
+            raise Unavailable("The database is closed.")
+        self._running += 1
+        self._idle.clear()
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    connection = await stack.enter_async_context(engine.connect())
+                except (OSError, DBAPIError, PoolTimeoutError) as error:
+                    log.warning("no connection to the database: %r", error)
+                    raise Unavailable("The database does not answer.") from error
+                yield connection
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
 
 
 def _state(error: DBAPIError) -> str:
