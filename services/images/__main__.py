@@ -7,8 +7,9 @@ from writer.images.v1 import images_pb2_grpc
 from chassis.model import Model
 from chassis.process import Host, Parts, run
 from services.images.consumers import Consumers
+from services.images.domain import NAME
 from services.images.files import Files
-from services.images.peers import NAME, Billing, Contents
+from services.images.peers import Billing, Contents
 from services.images.providers.illustrator import Illustrator
 from services.images.service.library import Library
 from services.images.service.pictures import Pictures

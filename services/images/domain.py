@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from html.parser import HTMLParser
 
+NAME = "images"
+"""Under this name the service calls others."""
 IN_ARTICLE_COUNT = 2
 """Pictures in the text, beside the featured one."""
 PROMPT_MAX_CHARS = 4_000

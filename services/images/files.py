@@ -12,7 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
+
+from chassis.settings import SettingsError
 
 CHUNK_BYTES = 64 * 1024
 """Largest piece that is sent on at once."""
@@ -30,8 +33,8 @@ def key_of(account_id: str, image_id: str, sha256: str) -> str:
 class Files:
     """A place for files, from `file:///folder` or `s3://bucket/prefix`.
 
-    Credentials and endpoint of a bucket come from the usual AWS_* variables. Raises ValueError
-    for any other address.
+    Credentials and endpoint of a bucket come from the usual AWS_* variables. Raises
+    SettingsError for any other address, and for a folder that cannot be made.
     """
 
     def __init__(self, url: str) -> None:
@@ -73,9 +76,13 @@ async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
 def _open(url: str) -> ObjectStore:
     parts = urlsplit(url)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-        return LocalStore(Path(unquote(parts.path)), mkdir=True)
+        folder = Path(unquote(parts.path))
+        try:
+            return LocalStore(folder, mkdir=True)
+        except (BaseError, OSError) as error:
+            raise SettingsError(f"WRITER_FILES_URL: {folder} cannot be used") from error
     if parts.scheme == "s3" and parts.netloc:
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "") or os.environ.get("AWS_ENDPOINT", "")
         # Plain HTTP only where the operator's own endpoint says so.
         return S3Store.from_url(url, client_options={"allow_http": endpoint.startswith("http:")})
-    raise ValueError(f"WRITER_FILES_URL must be file:///folder or s3://bucket/prefix: {url!r}")
+    raise SettingsError(f"WRITER_FILES_URL must be file:///folder or s3://bucket/prefix: {url!r}")

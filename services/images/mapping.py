@@ -11,8 +11,7 @@ from writer.types.v1 import types_pb2
 from chassis.caller import Caller
 from chassis.ids import derived_id
 from chassis.times import to_timestamp
-from services.images.domain import Image, ImageStatus, SetOrder, Stage
-from services.images.peers import NAME
+from services.images.domain import NAME, Image, ImageStatus, SetOrder, Stage
 
 
 class TenantEvent(Protocol):

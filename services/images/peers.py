@@ -12,7 +12,6 @@ from chassis.client import Peer
 from services.images.domain import Article, headings_of
 from services.images.errors import ReservationLost
 
-NAME = "images"
 PROMPTS = prices_pb2.Operation.image_prompt_extraction
 PICTURE = prices_pb2.Operation.image_generation
 _USABLE = frozenset({reservations_pb2.Reservation.open, reservations_pb2.Reservation.committed})

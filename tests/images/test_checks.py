@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from chassis.model import OutputInvalid
+from chassis.settings import SettingsError
 from services.images import pictures, prompts
 from services.images.domain import clean_line, could_be_id, headings_of
 from services.images.files import Files, key_of
@@ -192,8 +193,14 @@ def test_what_cannot_be_an_id(text):
     "url", ["", "/srv/files", "file://host/x", "http://x/y", "s3://", "memory:///"]
 )
 def test_files_are_kept_in_a_folder_or_a_bucket(url):
-    with pytest.raises(ValueError, match="WRITER_FILES_URL"):
+    with pytest.raises(SettingsError, match="WRITER_FILES_URL"):
         Files(url)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="file/files cannot be used"):
+        Files((tmp_path / "file" / "files").as_uri())
 
 
 async def test_a_folder_is_made_when_it_is_missing_and_files_in_it_are_replaced(tmp_path):
