@@ -6,7 +6,6 @@ would, and `Stack.run` goes on until the service has nothing more to say to itse
 
 import subprocess
 import sys
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from google.protobuf import descriptor_pool, message_factory
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from sqlalchemy import select
+from support.serving import serve
 from writer.billing.v1 import prices_pb2, reservations_pb2, reservations_pb2_grpc
 from writer.content.v1 import content_pb2, content_pb2_grpc
 from writer.events.v1 import generation_pb2
@@ -21,17 +21,13 @@ from writer.images.v1 import images_pb2_grpc
 from writer.types.v1 import types_pb2
 
 from chassis import caller
-from chassis.caller import Caller, Signer, Verifier
-from chassis.client import Peer
 from chassis.consumers import Delivery
 from chassis.errors import Kind, NotFound, Refusal
 from chassis.events import durable_name
 from chassis.ids import new_id
-from chassis.keys import create_keys, load_signing_key, load_trusted_keys
 from chassis.model import Model
 from chassis.outbox import Outbox
 from chassis.retry import RetryPolicy
-from chassis.server import Server
 from services.images.consumers import Consumers
 from services.images.files import Files
 from services.images.peers import Billing, Contents
@@ -64,13 +60,6 @@ def offline_model():
         yield line.split()[-1]
         process.terminate()
         process.wait(START_WITHIN_S)
-
-
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("keys")
-    create_keys(directory, ["gateway", "images", "content", "tasks"])
-    return directory
 
 
 class BillingDesk(reservations_pb2_grpc.ReservationServiceServicer):
@@ -134,12 +123,13 @@ def small_pictures(request, monkeypatch):
 class Stack:
     """The service, its surroundings and a look at what came out."""
 
-    def __init__(self, database, files_folder, model, billing_peer, content_peer):
+    def __init__(self, database, files_folder, model, billing, contents):
         self.database = database
         self.folder = files_folder
-        self.billing = self.contents = None
         self.heard = set()
         self._model = model
+        self.billing, billing_peer = billing
+        self.contents, content_peer = contents
         self._peers = (billing_peer, content_peer)
         self.assemble(database)
 
@@ -251,35 +241,7 @@ def _message(row):
 
 
 @pytest.fixture
-async def serve(keys):
-    """Serves a servicer as the named service; returns its address."""
-    async with AsyncExitStack() as stack:
-
-        async def start(name, add, servicer):
-            verifier = Verifier(load_trusted_keys(keys / "trusted.json"), audience=name)
-            server = Server("127.0.0.1:0", [(add, servicer)], verifier)
-            await server.start()
-            stack.push_async_callback(server._server.stop, 0)
-            return f"127.0.0.1:{server.port}"
-
-        yield start
-
-
-@pytest.fixture
-async def peer(keys):
-    """A peer that the named issuer calls."""
-    async with AsyncExitStack() as stack:
-
-        def connect(name, address, issuer="images"):
-            made = Peer(name, address, Signer(issuer, load_signing_key(keys / f"{issuer}.pem")))
-            stack.push_async_callback(made.close)
-            return made
-
-        yield connect
-
-
-@pytest.fixture
-async def stack(make_database, tmp_path, offline_model, serve, peer):
+async def stack(make_database, tmp_path, offline_model):
     model = Model(base_url=offline_model, api_key="any", policy=QUICK)
     # Nothing is encrypted on loopback, and reading the certificates for each test takes its time.
     model._client = AsyncOpenAI(
@@ -288,53 +250,42 @@ async def stack(make_database, tmp_path, offline_model, serve, peer):
         max_retries=0,
         http_client=DefaultAsyncHttpxClient(verify=False),
     )
+    billing, contents = BillingDesk(), ContentDesk()
     add_billing = reservations_pb2_grpc.add_ReservationServiceServicer_to_server
     add_content = content_pb2_grpc.add_ContentServiceServicer_to_server
-    billing, contents = BillingDesk(), ContentDesk()
-    billing_address = await serve("billing", add_billing, billing)
-    content_address = await serve("content", add_content, contents)
-    made = Stack(
-        await make_database("services.images"),
-        tmp_path / "files",
-        model,
-        peer("billing", billing_address),
-        peer("content", content_address),
-    )
-    made.billing, made.contents = billing, contents
-    yield made
-    await model.close()
+    async with (
+        serve([(add_billing, billing)], "billing") as served_billing,
+        serve([(add_content, contents)], "content") as served_contents,
+    ):
+        yield Stack(
+            await make_database("services.images"),
+            tmp_path / "files",
+            model,
+            (billing, served_billing.peer("images")),
+            (contents, served_contents.peer("images")),
+        )
+        await model.close()
+
+
+class Edge:
+    """The service's own gRPC edge, called by whoever a caller says."""
+
+    def __init__(self, served):
+        self._peers = {issuer: served.peer(issuer) for issuer in ("gateway", "content")}
+
+    async def call(self, name, request, who):
+        return await self._peers[who.issuer].call(self._method(name, who), request, who)
+
+    def stream(self, name, request, who):
+        metadata = self._peers[who.issuer].metadata(who)
+        return self._method(name, who)(request, metadata=metadata, timeout=10)
+
+    def _method(self, name, who):
+        return getattr(self._peers[who.issuer].stub(images_pb2_grpc.ImageServiceStub), name)
 
 
 @pytest.fixture
-async def service(stack, serve, peer):
-    """The service's own gRPC edge: `await service(method, request, caller)`."""
+async def service(stack):
     add = images_pb2_grpc.add_ImageServiceServicer_to_server
-    address = await serve("images", add, ImageServicer(stack.library))
-    by_issuer = {issuer: peer("images", address, issuer) for issuer in ("gateway", "content")}
-
-    class Edge:
-        def stub(self, issuer):
-            return by_issuer[issuer].stub(images_pb2_grpc.ImageServiceStub)
-
-        async def call(self, name, request, who):
-            return await by_issuer[who.issuer].call(
-                getattr(self.stub(who.issuer), name), request, who
-            )
-
-        def stream(self, name, request, who):
-            return getattr(self.stub(who.issuer), name)(
-                request, metadata=by_issuer[who.issuer].metadata(who), timeout=10
-            )
-
-    return Edge()
-
-
-@pytest.fixture
-def user():
-    """A user of the gateway."""
-
-    def make(role="editor", **scope):
-        scope = {"account_id": "acme"} | scope
-        return Caller(issuer="gateway", principal="user:1", role=role, **scope)
-
-    return make
+    async with serve([(add, ImageServicer(stack.library))], "images") as served:
+        yield Edge(served)

@@ -5,10 +5,11 @@ import hashlib
 
 import pytest
 from sqlalchemy import update
+from support.serving import anonymous, user
+from support.serving import service as as_service
 from writer.images.v1 import images_pb2
 
 from chassis import clock
-from chassis.caller import Caller
 from chassis.errors import Refusal
 from services.images.schema import images
 
@@ -24,20 +25,21 @@ async def made(stack):
 
 
 @pytest.fixture
-def file_of(service, user):
+def file_of(service):
     """The chunks of an image's file, asked for by somebody without an account."""
-    nobody = Caller(issuer="gateway", principal="anonymous", account_id="")
 
     async def read(image_id):
         request = images_pb2.GetImageFileRequest(id=image_id)
-        return [chunk async for chunk in service.stream("GetImageFile", request, nobody)]
+        return [chunk async for chunk in service.stream("GetImageFile", request, anonymous())]
 
     return read
 
 
-async def test_a_generated_image_says_all_about_its_file(made, service, user):
+async def test_a_generated_image_says_all_about_its_file(made, service):
     row = made[0]
-    image = await service.call("GetImage", images_pb2.GetImageRequest(id=row.id), user("viewer"))
+    image = await service.call(
+        "GetImage", images_pb2.GetImageRequest(id=row.id), user(role="viewer")
+    )
     assert image.image_url == f"/api/v1/writer/images/{row.id}/file"
     assert (image.image_type, image.position) == (Image.featured, 0)
     assert (image.status, image.mime_type) == (Image.generated, "image/png")
@@ -49,14 +51,14 @@ async def test_a_generated_image_says_all_about_its_file(made, service, user):
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_an_image_without_a_file_has_no_url(stack, service, user):
+async def test_an_image_without_a_file_has_no_url(stack, service):
     await stack.start(stack.text_written(stop_after="image_prompts"))
     listed = await service.call("ListImages", images_pb2.ListImagesRequest(), user())
     assert {image.image_url for image in listed.images} == {""}
     assert {image.status for image in listed.images} == {Image.pending}
 
 
-async def test_lists_are_filtered_ordered_and_paged(stack, made, service, user):
+async def test_lists_are_filtered_ordered_and_paged(stack, made, service):
     await stack.start(stack.text_written(stop_after="image_prompts"))
     first = made[0].content_id
 
@@ -94,7 +96,7 @@ async def test_lists_are_filtered_ordered_and_paged(stack, made, service, user):
     assert refused.value.reason == "INVALID_FIELDS"
 
 
-async def test_nobody_sees_the_images_of_another_tenant(stack, made, service, user):
+async def test_nobody_sees_the_images_of_another_tenant(stack, made, service):
     await stack.start(stack.text_written(site_id="site-2", sector_id="sector-2"))
     mine = {row.id for row in made}
 
@@ -109,11 +111,11 @@ async def test_nobody_sees_the_images_of_another_tenant(stack, made, service, us
     assert await seen(user(site_id="site", sector_id="sector-2")) == set()
     assert await seen(user(allowed_sites=("site",))) == mine
     assert await seen(user(allowed_sites=())) == set()
-    assert await seen(user("owner", account_id="umbrella")) == set()
+    assert await seen(user("umbrella")) == set()
 
     messages = set()
     for who in (
-        user("owner", account_id="umbrella"),
+        user("umbrella"),
         user(allowed_sites=("site-2",)),
         user(site_id="site-2"),
     ):
@@ -127,11 +129,11 @@ async def test_nobody_sees_the_images_of_another_tenant(stack, made, service, us
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_only_known_roles_and_services_may_call(made, service, user):
+async def test_only_known_roles_and_services_may_call(made, service):
     request = images_pb2.GetImageRequest(id=made[0].id)
-    content = Caller.service("content", account_id="acme")
+    content = as_service("content")
     assert (await service.call("GetImage", request, content)).id == made[0].id
-    for who in (user("nobody"), Caller(issuer="gateway", principal="anonymous", account_id="")):
+    for who in (user(role="nobody"), anonymous()):
         with pytest.raises(Refusal) as refused:
             await service.call("GetImage", request, who)
         assert refused.value.reason in {"ROLE_FORBIDDEN", "UNAUTHENTICATED"}
@@ -159,7 +161,7 @@ async def test_the_file_is_the_one_that_was_stored(made, file_of):
         assert hashlib.sha256(data).hexdigest() == row.sha256
 
 
-async def test_strange_ids_have_no_file(made, file_of, service, user):
+async def test_strange_ids_have_no_file(made, file_of, service):
     for image_id in STRANGE_IDS:
         with pytest.raises(Exception, match="no such image") as refused:
             await file_of(image_id)
