@@ -168,6 +168,10 @@ class World:
         )
         return self.tokens.mint(user)
 
+    async def empty(self):
+        """Forgets everything."""
+        await self.database.write(_empty)
+
     async def set_status(self, account_id, status):
         await self.database.write(
             lambda connection: connection.execute(
@@ -181,6 +185,11 @@ class World:
                 update(users).where(users.c.id == user_id).values(deactivate_time=clock.now())
             )
         )
+
+
+def _empty(connection):
+    for table in reversed(metadata.sorted_tables):
+        connection.execute(table.delete())
 
 
 @pytest.fixture(scope="session")
@@ -228,12 +237,7 @@ async def database(request, dialect, database_urls, tmp_path_factory):
         await asyncio.to_thread(upgrade, url, "gateway.identity")
         database_urls[dialect] = url
     opened = open_database(database_urls[dialect])
-
-    def empty(connection):
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
-
-    await opened.write(empty)
+    await opened.write(_empty)
     yield opened
     await opened.close()
 

@@ -126,6 +126,17 @@ async def test_neither_password_nor_token_is_stored(world):
     assert "$argon2id$v=19$m=19456,t=2,p=1$" in stored
 
 
+async def test_what_is_remembered_of_a_request_does_not_depend_on_its_password(world):
+    replies = new_metadata().tables["replies"]
+    remembered = []
+    for password in (PASSWORD, "another one of ten"):
+        await world.register(request_id=REQUEST, password=password)
+        [row] = await _rows(world, replies)
+        remembered.append((row.request_hash, row.response))
+        await world.empty()
+    assert remembered[0] == remembered[1]
+
+
 async def test_a_field_at_fault_is_named_and_no_credits_are_granted(world):
     for field, value in (("email", "nobody"), ("email", ""), ("password", "short")):
         with pytest.raises(Refusal) as caught:
