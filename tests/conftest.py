@@ -39,7 +39,8 @@ class PostgresServer:
     def create(self, template="template1"):
         """Makes a database and returns its name."""
         name = f"test_{next(self._numbers)}"
-        self._server.psql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copying files is several times faster here than writing the template through the log.
+        self._server.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
 
     def drop(self, name):

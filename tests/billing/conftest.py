@@ -9,7 +9,7 @@ from writer.events.v1 import credits_pb2
 
 from chassis import clock
 from chassis.caller import Caller
-from chassis.database import Database
+from chassis.database import Database, open_database
 from chassis.outbox import Outbox
 from services.billing import schema
 from services.billing.domain import Balance
@@ -68,8 +68,15 @@ class Billing:
 
 
 @pytest.fixture
-async def billing(make_database):
-    return Billing(await make_database("services.billing"))
+async def database_url(make_database_url):
+    return await make_database_url("services.billing")
+
+
+@pytest.fixture
+async def billing(database_url):
+    database = open_database(database_url)
+    yield Billing(database)
+    await database.close()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from services.billing.domain import Balance, Operation, TransactionType
 from services.billing.errors import UnknownPlan
 from tests.billing.samples import ACCOUNT, CALL, picture, text
 
-
 ACCOUNT_WIDE = Caller.service("tasks", account_id=ACCOUNT)
 
 

@@ -58,16 +58,11 @@ async def test_a_batch_that_was_partly_reserved_reserves_the_rest(opened, tasks)
     assert (await opened.balance(tasks)).reserved == 30
 
 
-@pytest.mark.parametrize(
-    "other",
-    [text("a", 999), Item("a", Operation.LINKING, 1000), picture("a", 1000, "premium")],
-)
-async def test_a_key_that_pays_for_something_else_is_refused_and_nothing_changes(
-    opened, tasks, other
-):
+async def test_a_key_that_pays_for_something_else_is_refused_and_nothing_changes(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
-    with pytest.raises(RequestIdReused):
-        await opened.reservations.reserve(tasks, [text("b", 100), other])
+    for other in (text("a", 999), Item("a", Operation.LINKING, 1), picture("a", 1, "premium")):
+        with pytest.raises(RequestIdReused):
+            await opened.reservations.reserve(tasks, [text("b", 100), other])
     assert await opened.balance(tasks) == Balance(100, 90, 10, 0)
     assert await opened.count(schema.reservations) == 1
 
