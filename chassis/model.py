@@ -26,8 +26,12 @@ OUTPUT_INVALID = "PROVIDER_OUTPUT_INVALID"
 TRUNCATED = "PROVIDER_TRUNCATED"
 
 ATTEMPTS_MAX = 4
+"""When WRITER_MODEL_ATTEMPTS sets nothing else."""
 TIMEOUT_S = 120.0
 """For one attempt, when WRITER_MODEL_TIMEOUT_S sets nothing else."""
+TIMEOUT_MIN_S = 0.1
+FIRST_DELAY_S = 0.5
+"""Upper limit of the first wait, when WRITER_MODEL_FIRST_DELAY_S sets nothing else."""
 TOTAL_S = 600.0
 ANSWER_CHARS_MAX = 400_000
 """More than this is not an answer to anything that we ask."""
@@ -86,13 +90,11 @@ class Model:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Model:
-        """The provider that OPENAI_BASE_URL and OPENAI_API_KEY name."""
-        attempt_s = float(settings.extra("WRITER_MODEL_TIMEOUT_S", str(TIMEOUT_S)))
-        policy = RetryPolicy(attempts_max=ATTEMPTS_MAX, attempt_s=attempt_s, total_s=TOTAL_S)
+        """The provider that OPENAI_BASE_URL and OPENAI_API_KEY name. Raises SettingsError."""
         return cls(
             base_url=settings.extra("OPENAI_BASE_URL"),
             api_key=settings.extra("OPENAI_API_KEY"),
-            policy=policy,
+            policy=policy_from(settings),
         )
 
     async def client(self) -> AsyncOpenAI:
@@ -120,6 +122,8 @@ class Model:
         provider's call. An answer that is cut is asked for once more with more room.
         """
         tokens_max = question.tokens_max
+        # Before the first attempt: making it takes time that is not the provider's.
+        await self.client()
 
         async def attempt() -> _T:
             nonlocal tokens_max
@@ -191,6 +195,16 @@ class Model:
             prompt_tokens=usage[0],
             completion_tokens=usage[1],
         )
+
+
+def policy_from(settings: Settings) -> RetryPolicy:
+    """How often, how long and after which waits a provider is asked. Raises SettingsError."""
+    return RetryPolicy(
+        attempts_max=int(settings.number("WRITER_MODEL_ATTEMPTS", ATTEMPTS_MAX, minimum=1)),
+        attempt_s=settings.number("WRITER_MODEL_TIMEOUT_S", TIMEOUT_S, minimum=TIMEOUT_MIN_S),
+        total_s=TOTAL_S,
+        first_delay_s=settings.number("WRITER_MODEL_FIRST_DELAY_S", FIRST_DELAY_S, minimum=0),
+    )
 
 
 def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of error

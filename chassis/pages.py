@@ -1,27 +1,31 @@
 """Lists by page: opaque tokens that continue by key, page numbers by offset, one total.
 
-A token is bound to the filters and the order it was made for. It grants nothing: the tenant
-conditions are in the statement whatever the token says.
+A token is bound to the filters and the order it was made for, and damage shows. It grants
+nothing: the tenant conditions are in the statement whatever the token says. Texts are ordered
+by code point on every database.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, func, or_, select
 
 from chassis.errors import InvalidFields, PageTokenInvalid, Violation
 
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
+TOKEN_BYTES_MAX = 8_192
+"""An unpacked token: a sorted text of 500 characters, escaped, and its surroundings."""
+_INT_MAX = 2**31 - 1
 _PAGE_FIELDS = ("page_size", "page_token", "skip")
 
 
@@ -82,10 +86,11 @@ def paginate(
     total = connection.execute(
         select(func.count()).select_from(statement.order_by(None).subquery())
     ).scalar_one()
-    ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (column, tie)))
+    by = _by_code_point(connection, column)
+    ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
     if query.token:
-        value, last = _read_token(query)
-        ordered = ordered.where(_after(column, tie, value, last, descending=descending))
+        value, last = _read_token(query, column)
+        ordered = ordered.where(_after(by, tie, value, last, descending=descending))
     rows = connection.execute(ordered.offset(query.skip).limit(query.size + 1)).all()
     more = len(rows) > query.size
     rows = rows[: query.size]
@@ -112,6 +117,13 @@ def _order(
     return sortable[name], text.startswith("-")
 
 
+def _by_code_point(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column in SQLite's order, whatever the collation of a PostgreSQL database is."""
+    if connection.dialect.name == "postgresql" and isinstance(column.type, String):
+        return column.collate("C")
+    return column
+
+
 def _after(
     column: ColumnElement[Any], tie: ColumnElement[Any], value: Any, last: str, *, descending: bool
 ) -> ColumnElement[bool]:
@@ -127,20 +139,42 @@ def _write_token(
     tie: ColumnElement[Any],
 ) -> str:
     value = row[column]
-    kind, text = ("t", value.isoformat()) if isinstance(value, datetime) else ("v", value)
-    document = json.dumps([query.fingerprint, kind, text, row[tie]], separators=(",", ":"))
-    return base64.urlsafe_b64encode(document.encode()).rstrip(b"=").decode()
+    place = [value.isoformat() if isinstance(value, datetime) else value, row[tie]]
+    document = json.dumps([_seal(query, place), *place], ensure_ascii=False, separators=(",", ":"))
+    # Packed, because a long title would not fit into the field otherwise.
+    return base64.urlsafe_b64encode(zlib.compress(document.encode())).rstrip(b"=").decode()
 
 
-def _read_token(query: PageQuery) -> tuple[Any, str]:
+def _read_token(query: PageQuery, column: ColumnElement[Any]) -> tuple[Any, str]:
+    """Where the page before ended. Raises PageTokenInvalid for all that we did not write.
+
+    The seal is no secret: who makes a token gets another page of the same list, but no value
+    of another type may reach the database.
+    """
     try:
-        padded = query.token + "=" * (-len(query.token) % 4)
-        fingerprint, kind, value, last = json.loads(base64.urlsafe_b64decode(padded))
-        if kind == "t":
-            value = datetime.fromisoformat(value)
-        well_formed = isinstance(last, str) and isinstance(value, str | int | datetime)
-    except (ValueError, TypeError, binascii.Error) as error:
+        seal, value, last = json.loads(_unpacked(query.token))
+        intact = seal == _seal(query, [value, last])
+        if column.type.python_type is datetime:
+            value = datetime.fromisoformat(value).astimezone(UTC)
+        well_typed = type(value) is column.type.python_type and isinstance(last, str)
+        if isinstance(value, int):
+            well_typed = well_typed and abs(value) <= _INT_MAX
+        storable = "\0" not in f"{value}{last}" and f"{value}{last}".encode()
+    except (ValueError, TypeError, OverflowError, RecursionError, zlib.error) as error:
         raise PageTokenInvalid from error
-    if fingerprint != query.fingerprint or not well_formed:
+    if not (intact and well_typed and storable):
         raise PageTokenInvalid
     return value, last
+
+
+def _seal(query: PageQuery, place: list[Any]) -> str:
+    return hashlib.sha256(f"{query.fingerprint}{place}".encode()).hexdigest()[:16]
+
+
+def _unpacked(token: str) -> bytes:
+    packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    unpack = zlib.decompressobj()
+    document = unpack.decompress(packed, TOKEN_BYTES_MAX)
+    if not unpack.eof or unpack.unused_data:
+        raise ValueError("the token is cut, too long or continued")
+    return document

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import uvloop
 
@@ -23,6 +24,8 @@ from chassis.caller import Signer, Verifier
 from chassis.client import Peer
 from chassis.consumers import Consumers, Subscription
 from chassis.database import Database, open_database
+from chassis.errors import Unavailable
+from chassis.housekeeping import keep_tidy
 from chassis.keys import load_signing_key, load_trusted_keys
 from chassis.outbox import Outbox, Relay
 from chassis.server import Server, Servicer
@@ -32,6 +35,10 @@ log = logging.getLogger(__name__)
 
 LOOP_RESTART_S = 1.0
 """Pause before a background loop that failed is started again."""
+
+
+Loop = Callable[[], Awaitable[None]]
+"""Runs until cancelled; started again when it fails."""
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Parts:
 
     servicers: Sequence[Servicer]
     subscriptions: Sequence[Subscription] = ()
-    loops: Sequence[Callable[[], Awaitable[None]]] = ()
+    loops: Sequence[Loop] = ()
     close: Sequence[Callable[[], Awaitable[None]]] = ()
     """Called at the very end, for connections of the service's own."""
 
@@ -76,7 +83,7 @@ def run(name: str, wire: Wire, package: str | None = None) -> None:
         if settings.migrate:
             migrate.upgrade(settings.database_url, package or f"services.{name}")
         uvloop.run(serve(settings, wire))
-    except SettingsError as error:
+    except (SettingsError, Unavailable) as error:
         sys.exit(f"{name}: {error}")
 
 
@@ -133,7 +140,8 @@ async def working(
     await bus.open()
     relay.start()
     consumers.start()
-    loops = [asyncio.create_task(_keep_running(loop)) for loop in parts.loops]
+    background: list[Loop] = [*parts.loops, partial(keep_tidy, host.database)]
+    loops = [asyncio.create_task(_keep_running(loop)) for loop in background]
     await server.ready()
     _tell_parent()
     try:
@@ -159,7 +167,7 @@ async def stop_signal() -> None:
     await stopped.wait()
 
 
-async def _keep_running(loop: Callable[[], Awaitable[None]]) -> None:
+async def _keep_running(loop: Loop) -> None:
     while True:
         try:
             await loop()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, tuple_, update
 
 from chassis import clock
 from chassis.caller import Caller
@@ -23,6 +24,9 @@ _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Message)
 
 
+FORGET_BATCH = 1_000
+"""Rows that one call forgets at most, so that its transaction stays short."""
+_KEY = ("account_id", "principal", "method", "request_id")
 _REPLIES = new_metadata().tables["replies"]
 
 
@@ -93,6 +97,18 @@ class Reply(Generic[_T, _M]):
 
     def _where(self) -> list[ColumnElement[bool]]:
         return [_REPLIES.c[name] == value for name, value in self._key.items()]
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Forgets answers given before this time, at most FORGET_BATCH of them; says how many."""
+    key = tuple_(*(_REPLIES.c[name] for name in _KEY))
+    old = (
+        select(*(_REPLIES.c[name] for name in _KEY))
+        .where(_REPLIES.c.create_time < before)
+        .order_by(_REPLIES.c.create_time)
+        .limit(FORGET_BATCH)
+    )
+    return connection.execute(delete(_REPLIES).where(key.in_(old))).rowcount
 
 
 def _fingerprint(request: Message, caller: Caller) -> str:

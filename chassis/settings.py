@@ -6,6 +6,7 @@ database, keys), which is required and named when it is missing.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,10 @@ class Settings:
         """A variable that only one room reads; `default` when absent or empty."""
         return self.variables.get(variable) or default
 
+    def number(self, variable: str, default: float, *, minimum: float) -> float:
+        """A number that only one room reads. Raises SettingsError."""
+        return _number(self.variables, variable, default, minimum=minimum)
+
 
 def _required(env: Mapping[str, str], variable: str) -> str:
     value = env.get(variable)
@@ -89,6 +94,6 @@ def _number(env: Mapping[str, str], variable: str, default: float, *, minimum: f
         value = float(text)
     except ValueError as error:
         raise SettingsError(f"{variable} is not a number: {text!r}") from error
-    if value < minimum:
-        raise SettingsError(f"{variable} must be at least {minimum:g}")
+    if not minimum <= value < math.inf:
+        raise SettingsError(f"{variable} must be a number of at least {minimum:g}")
     return value

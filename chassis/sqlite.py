@@ -13,6 +13,8 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -85,7 +87,8 @@ class SqliteDatabase:
         self._loop = asyncio.get_running_loop()
         future: Future[_T] = Future()
         try:
-            self._jobs.put_nowait((work, future))
+            # The thread works under the caller's context: events carry the request's id.
+            self._jobs.put_nowait((partial(copy_context().run, work), future))
         except queue.Full:
             raise Unavailable("Too many writes are waiting for the database.") from None
         # Shielded: a caller that goes away must not make the outcome unknown to the group.
