@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -87,8 +86,7 @@ class SqliteDatabase:
         self._loop = asyncio.get_running_loop()
         future: Future[_T] = Future()
         try:
-            # The thread works under the caller's context: events carry the request's id.
-            self._jobs.put_nowait((partial(copy_context().run, work), future))
+            self._jobs.put_nowait((_in_this_context(work), future))
         except queue.Full:
             raise Unavailable("Too many writes are waiting for the database.") from None
         # Shielded: a caller that goes away must not make the outcome unknown to the group.
@@ -163,6 +161,12 @@ class SqliteDatabase:
             for callback in self._callbacks:
                 if self._loop is not None:
                     self._loop.call_soon_threadsafe(callback)
+
+
+def _in_this_context(work: Callable[[Connection], _T]) -> Callable[[Connection], _T]:
+    """`work` as its caller's context sees it: events carry the id of the running request."""
+    context = copy_context()
+    return lambda connection: context.run(work, connection)
 
 
 def _run_one(
