@@ -22,6 +22,7 @@ from chassis.outbox import Outbox
 from chassis.process import Host
 from chassis.server import Server
 from chassis.settings import Settings
+from gateway.identity import passwords
 from gateway.identity.domain import Role, User
 from gateway.identity.schema import accounts, metadata, site_access, users
 from gateway.identity.tokens import AccessTokens
@@ -240,6 +241,12 @@ async def database(request, dialect, database_urls, tmp_path_factory):
     await opened.write(_empty)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch):
+    """For suites that register many people and are about something else."""
+    monkeypatch.setattr(passwords, "MEMORY_KIB", 64)
 
 
 @pytest.fixture

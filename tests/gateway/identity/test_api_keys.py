@@ -15,6 +15,8 @@ from chassis.times import to_timestamp
 from gateway.identity.key_format import make_key, matches, prefix_of
 from gateway.identity.schema import api_keys
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 ROLE = identity_pb2.Role
 REQUEST = "7b1d0b1e-0000-4000-8000-000000000002"
 ME = identity_pb2.GetMeRequest()

@@ -13,6 +13,8 @@ from gateway.authentication import Principal, Scope
 
 from .conftest import ANONYMOUS, PASSWORD
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 
 async def test_a_user_and_a_key_are_told_apart(world):
     owner = await world.owner()

@@ -6,6 +6,8 @@ from writer.identity.v1 import sites_pb2
 from chassis.errors import Refusal
 from chassis.ids import new_id
 
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
 
 async def test_a_new_site_has_a_default_sector(world):
     owner = await world.owner()
