@@ -1,0 +1,39 @@
+"""How the bounds of asking a model are set, and what they are when nobody sets them."""
+
+import pytest
+
+from chassis.model import policy_from
+from chassis.settings import Settings, SettingsError
+
+NEEDED = {
+    "WRITER_LISTEN": "127.0.0.1:0",
+    "WRITER_DATABASE_URL": "sqlite:///unused.db",
+    "WRITER_NATS_URL": "nats://unused",
+    "WRITER_SIGNING_KEY": "unused.pem",
+    "WRITER_TRUSTED_KEYS": "unused.json",
+}
+
+
+def policy(**variables):
+    return policy_from(Settings.from_env("content", {**NEEDED, **variables}))
+
+
+def test_without_settings_a_model_is_asked_four_times_for_two_minutes_each():
+    usual = policy()
+    assert (usual.attempts_max, usual.attempt_s, usual.first_delay_s) == (4, 120.0, 0.5)
+
+
+def test_attempts_time_and_waits_can_be_set():
+    hasty = policy(
+        WRITER_MODEL_ATTEMPTS="2", WRITER_MODEL_TIMEOUT_S="1.5", WRITER_MODEL_FIRST_DELAY_S="0"
+    )
+    assert (hasty.attempts_max, hasty.attempt_s, hasty.first_delay_s) == (2, 1.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    "variable", ["WRITER_MODEL_ATTEMPTS", "WRITER_MODEL_TIMEOUT_S", "WRITER_MODEL_FIRST_DELAY_S"]
+)
+@pytest.mark.parametrize("value", ["many", "-1", "nan", "inf"])
+def test_what_is_no_bound_is_refused_by_the_name_of_the_variable(variable, value):
+    with pytest.raises(SettingsError, match=variable):
+        policy(**{variable: value})
