@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+ID_CHARS_MAX = 64
+"""What is echoed of an id: our own are shorter, and an error must fit into gRPC's trailers."""
+
+
 class Kind(StrEnum):
     """The canonical codes that a refusal may have."""
 
@@ -75,7 +79,7 @@ class NotFound(Refusal):
     """The thing does not exist, or belongs to somebody else: the answer is the same."""
 
     def __init__(self, resource: str, *ids: str) -> None:
-        named = ", ".join(ids)
+        named = ", ".join(each[:ID_CHARS_MAX] for each in ids)
         super().__init__(
             Kind.NOT_FOUND,
             "NOT_FOUND",

@@ -35,6 +35,7 @@ FIRST_DELAY_S = 0.5
 TOTAL_S = 600.0
 ANSWER_CHARS_MAX = 400_000
 """More than this is not an answer to anything that we ask."""
+_POLICY_CODES = frozenset({"content_policy_violation", "moderation_blocked"})
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 """Packages below the client whose errors it lets through as they are."""
 TOKENS_GROWTH = 2
@@ -222,7 +223,7 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
             return Retry(UNAVAILABLE, "the provider limits our rate", _retry_after_s(error))
         case openai.APIStatusError() if error.status_code >= 500 or error.status_code in {408, 409}:
             return Retry(UNAVAILABLE, f"the provider answered {error.status_code}")
-        case openai.APIStatusError() if _code(error) == "content_policy_violation":
+        case openai.APIStatusError() if _code(error) in _POLICY_CODES:
             return GiveUp(REFUSED, "the provider's policy does not allow it")
         case openai.APIStatusError():
             return GiveUp(UNAVAILABLE, f"the provider answered {error.status_code}")
@@ -239,7 +240,7 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
 def _document(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise OutputInvalid("the answer is not JSON") from error
     if not isinstance(document, dict):
         raise OutputInvalid("the answer is not an object")

@@ -53,7 +53,11 @@ def to_status(refusal: Refusal) -> status_pb2.Status:
 
 def from_error(error: grpc.RpcError) -> Refusal:
     """The refusal behind a failed call; a bare code (no ErrorInfo) keeps only its kind."""
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:
+        # Details that contradict the code: somebody between us has replaced one of them.
+        status = None
     if status is not None:
         return from_status(status)
     code = error.code() if isinstance(error, grpc.aio.AioRpcError) else grpc.StatusCode.UNKNOWN

@@ -45,5 +45,5 @@ def set_up_logging(process: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "openai", "asyncio", "alembic"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -88,7 +88,7 @@ class PictureJob:
             "output_tokens": image_tokens,
             "total_tokens": text_tokens + image_tokens,
         }
-        return {"created": wire.now_s(), "data": data, "usage": usage}
+        return {"created": wire.now_s(), "model": wire.MODEL, "data": data, "usage": usage}
 
 
 class PictureDesk:

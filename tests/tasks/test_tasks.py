@@ -155,3 +155,9 @@ async def test_a_viewer_may_read_and_not_write(world):
     assert (await world.list(viewer)).total_size == 0
     refusal = await world.refused(world.create(who=viewer, cluster_id=cluster_id))
     assert refusal.reason == "ROLE_FORBIDDEN"
+
+
+async def test_an_endless_id_is_refused_like_any_unknown_one(world):
+    refusal = await world.refused(world.task("x" * 20_000))
+    assert refusal.reason == "NOT_FOUND"
+    assert len(refusal.metadata["ids"]) == 64
