@@ -1,4 +1,4 @@
-"""Billing's facts as messages, for the outbox. Pure.
+"""Billing's facts as messages, appended to the outbox beside their effect.
 
 `available` is the balance after the transaction that the fact belongs to.
 """
