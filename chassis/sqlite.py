@@ -37,6 +37,8 @@ def connect(url: str, *, writer: bool) -> Engine:
     """An engine whose connections are set up for this role; transactions begin explicitly."""
     engine = create_engine(
         url,
+        # Errors reach the log; what was to be stored must not.
+        hide_parameters=True,
         poolclass=StaticPool if writer else QueuePool,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
     )
