@@ -41,9 +41,12 @@ class PostgresDatabase:
 
     def __init__(self, url: str) -> None:
         self._engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_pre_ping=True,
             # Errors reach the log; what was to be stored must not.
             hide_parameters=True,
-            async_url(url), pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True
         )
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
