@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
     keys = verbs.add_parser("keys", help="make the signing keys that are missing")
     keys.add_argument("directory", type=Path)
+    keys.add_argument("--separate", action="store_true", help="a folder for each process")
     migrate = verbs.add_parser("migrate", help="bring one database to the newest schema")
     migrate.add_argument("service", choices=sorted(PACKAGES))
     migrate.add_argument("--database-url", default=os.environ.get("WRITER_DATABASE_URL", ""))
@@ -102,7 +103,8 @@ def _protos(_arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
 def _keys(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
     from standalone import prepare
 
-    prepare.make_keys(arguments.directory)
+    make = prepare.make_separate_keys if arguments.separate else prepare.make_keys
+    make(arguments.directory)
     return 0
 
 

@@ -34,7 +34,11 @@ def settings_for(environment: Mapping[str, str], offline_address: str) -> dict[s
     """What the services need to know to reach the model."""
     if is_offline(environment):
         return {"OPENAI_BASE_URL": f"http://{offline_address}/v1", "OPENAI_API_KEY": OFFLINE}
-    return {"OPENAI_API_KEY": environment.get("OPENAI_API_KEY") or NO_KEY}
+    # Set but empty is not the same as unset for the client, so both are always set.
+    return {
+        "OPENAI_BASE_URL": name_of(environment),
+        "OPENAI_API_KEY": environment.get("OPENAI_API_KEY") or NO_KEY,
+    }
 
 
 def main() -> None:

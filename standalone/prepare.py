@@ -5,6 +5,7 @@ Runs as a process of its own while the services are imported: python -m standalo
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,18 @@ def make_keys(directory: Path) -> None:
     from chassis.keys import create_keys
 
     create_keys(directory, ISSUERS)
+
+
+def make_separate_keys(directory: Path) -> None:
+    """Makes the keys so that each can be mounted alone: `<issuer>/<issuer>.pem`, `trusted/`."""
+    from chassis.keys import TRUSTED, create_keys
+
+    public = []
+    for issuer in ISSUERS:
+        create_keys(directory / issuer, [issuer])
+        public += json.loads((directory / issuer / TRUSTED).read_text())["keys"]
+    (directory / "trusted").mkdir(exist_ok=True)
+    (directory / "trusted" / TRUSTED).write_text(json.dumps({"keys": public}, indent=1))
 
 
 def migrate(name: str, url: str) -> None:
