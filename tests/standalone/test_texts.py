@@ -1,0 +1,225 @@
+"""What the commands say, and what they make of what is said to them."""
+
+import http.server
+import io
+import json
+import shlex
+import threading
+
+import pytest
+
+from standalone import checks, logs, model, report, suite
+from standalone.__main__ import main, parser
+from standalone.place import Place
+from standalone.progress import Progress
+from standalone.rest import Refused, Rest, Unreachable
+from standalone.seed import FIELDS, demo_account
+
+
+def run(state="queued", **more):
+    return {"state": "running", "generations": [{"task_title": "Tea", "state": state, **more}]}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_without_a_terminal_a_line_is_written_for_each_change_only():
+    stream = io.StringIO()
+    progress = Progress(stream)
+    for _ in range(3):
+        progress.show(run())
+    progress.show(run(state="succeeded", word_count=412))
+    images = {"total": 3, "generated": 2, "reason": "PROVIDER_REFUSED"}
+    progress.show(run(state="succeeded", word_count=412, images=images))
+    lines = [line.split("Tea")[1].strip() for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "waiting",
+        "written, 412 words",
+        "written, 412 words, images 2 of 3, PROVIDER_REFUSED",
+    ]
+
+
+def test_on_a_terminal_the_lines_are_rewritten_in_place():
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.show(run())
+    progress.show(run(state="succeeded"))
+    first, second = stream.getvalue().split("\x1b[2A")
+    assert first.count("\n") == second.count("\n") == 2
+    assert "written" in second
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "offline"),
+        ({"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, "offline"),
+        ({"OPENAI_API_KEY": "sk"}, "https://api.openai.com/v1"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1"}, "http://127.0.0.1:11434/v1"),
+    ],
+)
+def test_the_offline_model_answers_when_nothing_else_was_set(environment, name):
+    assert model.name_of(environment) == name
+    settings = model.settings_for(environment, "127.0.0.1:5")
+    expected = "http://127.0.0.1:5/v1" if name == "offline" else name
+    assert settings["OPENAI_BASE_URL"] == expected
+    assert settings["OPENAI_API_KEY"] == environment.get("OPENAI_API_KEY", "") or len(settings) == 2
+    assert settings["OPENAI_API_KEY"]
+
+
+def test_the_line_to_try_is_a_command_that_a_shell_understands(tmp_path):
+    said = dict.fromkeys(FIELDS, "it's") | {"url": "http://127.0.0.1:1", "model": "offline"}
+    text = report.paragraphs(said, tmp_path, 1.234, "200 MB in 9 processes")
+    line = next(line for line in text.splitlines() if line.startswith("  curl "))
+    words = shlex.split(line)
+    assert words[2] == "http://127.0.0.1:1/api/v1/writer/tasks"
+    assert "Authorization: ApiKey it's" in words
+    assert json.loads(words[-1])["cluster_id"] == "it's"
+    assert "offline model: deterministic texts and pictures, no provider is called" in text
+
+
+def test_the_last_words_are_those_of_the_error(tmp_path):
+    path = tmp_path / "log"
+    assert logs.last_words(path) == ""
+    path.write_text("one\n\ntwo\n\n")
+    assert logs.last_words(path) == "two"
+    exception = "Traceback …\n  File …\nValueError: too many"
+    path.write_text(json.dumps({"message": "it failed", "exception": exception}) + "\n")
+    assert logs.last_words(path) == "it failed: ValueError: too many"
+
+
+def test_a_log_that_grows_too_large_is_put_aside_while_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "BYTES_MAX", 10)
+    path = tmp_path / "a.log"
+    with path.open("a") as writer:
+        writer.write("a long line\n")
+        writer.flush()
+        logs.trim(path)
+        writer.write("after\n")
+    assert path.read_text() == "after\n"
+    assert (tmp_path / "a.log.1").read_text() == "a long line\n"
+
+
+def test_pytest_gets_what_the_user_gave_after_our_own_choices():
+    assert suite.command([], slow=False)[2:] == ["pytest", "-n", "2", "-m", "not slow"]
+    assert suite.command(["-x", "tests/chassis"], slow=True)[3:] == [
+        "-n",
+        "2",
+        "-x",
+        "tests/chassis",
+    ]
+    assert suite.command(["-n0"], slow=True)[3:] == ["-n0"]
+
+
+def test_arguments_that_no_verb_knows_are_refused(capsys):
+    for arguments in (["up", "--prot", "1"], ["up", "--port", "70000"], [], ["migrate", "nobody"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert parser().parse_known_args(["test", "-k", "a b", "tests"])[1] == ["-k", "a b", "tests"]
+
+
+def test_contracts_are_compared_with_the_newest_release_that_has_them(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert checks.breaking() == (
+        True,
+        "no tag or main branch holds contracts yet: nothing to compare with",
+    )
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers what the server was told to, and keeps what was asked."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer(body)
+
+    def do_GET(self):
+        self._answer(None)
+
+    def _answer(self, body):
+        self.server.asked.append((self.command, self.path.removeprefix("/api/v1/"), body))
+        status, document = self.server.answer(self.path.removeprefix("/api/v1/"), body)
+        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def api():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.asked = []
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_refusal_is_said_with_its_fields(api):
+    refusal = {"error": "Not so.", "code": "INVALID_FIELDS", "errors": {"title": ["is missing"]}}
+    api.answer = lambda _path, _body: (400, refusal)
+    with pytest.raises(Refused, match=r"^Not so\. \(title: is missing\)$") as caught:
+        Rest(api.url).post("writer/tasks", {})
+    assert (caught.value.status, caught.value.code) == (400, "INVALID_FIELDS")
+
+
+@pytest.mark.parametrize("nonsense", [b"<html>", b"[]", b'"x"'])
+def test_what_is_no_answer_of_ours_counts_as_none(api, nonsense):
+    api.answer = lambda _path, _body: (200, nonsense)
+    with pytest.raises(Unreachable):
+        Rest(api.url).get("writer/tasks")
+
+
+def identity(known_keys, taken=()):
+    """Answers of an API that knows these keys and addresses."""
+
+    def answer(path, body):
+        if path == "auth/me":
+            known = "key-1" in known_keys
+            return (200, {"data": {"account": {"id": "a1"}}}) if known else (401, {"code": "X"})
+        if path == "auth/login":
+            return 401, {"code": "UNAUTHENTICATED"}
+        if path == "auth/register":
+            if body["email"] in taken:
+                return 409, {"code": "ALREADY_EXISTS", "error": "taken"}
+            account = {"id": "a1"}
+            return 201, {
+                "data": {"access_token": "t", "account": account, "site_id": "s", "sector_id": "c"}
+            }
+        if path == "auth/api_keys":
+            return 201, {"data": {"key": "key-1"}}
+        return 201, {"data": {"id": "cluster-1"}}
+
+    return answer
+
+
+def test_the_demo_account_is_made_once_and_its_secrets_are_private(api, tmp_path):
+    place = Place(tmp_path)
+    api.answer = identity({"key-1"})
+    first = demo_account(api.url, place)
+    assert (tmp_path / "demo.json").stat().st_mode & 0o077 == 0
+    registered = [body for _, path, body in api.asked if path == "auth/register"]
+    assert registered[0]["email"] == "demo@writer.local"
+    assert len(first["password"]) >= 10
+
+    assert demo_account(api.url, place) == first
+    assert [path for _, path, _ in api.asked].count("auth/register") == 1
+
+
+def test_an_account_that_is_gone_is_replaced_under_another_address_if_need_be(api, tmp_path):
+    place = Place(tmp_path)
+    place.write_demo(dict.fromkeys(FIELDS, "yesterday"))
+    api.answer = identity(set(), taken={"demo@writer.local"})
+    demo = demo_account(api.url, place)
+    assert demo["email"].startswith("demo-")
+    assert place.read_demo() == demo
