@@ -78,27 +78,36 @@ def dialect(request):
 
 
 @pytest.fixture
-async def make_database_url(request, dialect, migrated_templates, tmp_path, tmp_path_factory):
+def make_sqlite_url(migrated_templates, tmp_path, tmp_path_factory):
+    """`make_sqlite_url("services.billing")`: the URL of a fresh, migrated file."""
+    numbers = itertools.count(1)
+
+    def make(package):
+        if ("sqlite", package) not in migrated_templates:
+            template = tmp_path_factory.mktemp("template") / "template.db"
+            upgrade(f"sqlite:///{template}", package)
+            migrated_templates["sqlite", package] = template
+        path = tmp_path / f"{package}-{next(numbers)}.db"
+        shutil.copyfile(migrated_templates["sqlite", package], path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture
+async def make_database_url(request, dialect, migrated_templates, make_sqlite_url):
     """`await make_database_url("services.billing")`: the URL of a fresh, migrated database."""
     postgres = request.getfixturevalue("postgres") if dialect == "postgresql" else None
-    numbers = itertools.count(1)
     made = []
 
     def make(package):
-        key = (dialect, package)
         if postgres is None:
-            if key not in migrated_templates:
-                template = tmp_path_factory.mktemp("template") / "template.db"
-                upgrade(f"sqlite:///{template}", package)
-                migrated_templates[key] = template
-            path = tmp_path / f"{package}-{next(numbers)}.db"
-            shutil.copyfile(migrated_templates[key], path)
-            return f"sqlite:///{path}"
-        if key not in migrated_templates:
+            return make_sqlite_url(package)
+        if ("postgresql", package) not in migrated_templates:
             template = postgres.create()
             upgrade(postgres.url(template), package)
-            migrated_templates[key] = template
-        name = postgres.create(migrated_templates[key])
+            migrated_templates["postgresql", package] = template
+        name = postgres.create(migrated_templates["postgresql", package])
         made.append(name)
         return postgres.url(name)
 
@@ -120,6 +129,21 @@ async def make_database(make_database_url):
         database = open_database(await make_database_url(package))
         opened.append(database)
         return database
+
+    yield make
+    for database in opened:
+        await database.close()
+
+
+@pytest.fixture
+async def make_sqlite(make_sqlite_url):
+    """As `make_database`, but SQLite only: for what a suite needs beside what it is about."""
+    opened = []
+
+    async def make(package):
+        url = await asyncio.to_thread(make_sqlite_url, package)
+        opened.append(open_database(url))
+        return opened[-1]
 
     yield make
     for database in opened:

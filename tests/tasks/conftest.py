@@ -148,7 +148,7 @@ def service_keys(tmp_path_factory):
 
 
 @pytest.fixture
-async def world(make_database, service_keys, offline_model):
+async def world(make_database, make_sqlite, service_keys, offline_model):
     async with AsyncExitStack() as stack:
         addresses, hosts = {}, {}
         for name, wire in (
@@ -158,7 +158,9 @@ async def world(make_database, service_keys, offline_model):
         ):
             host = Host(
                 settings=service_keys.settings(name, addresses, OPENAI_BASE_URL=offline_model),
-                database=await make_database(f"services.{name}"),
+                database=await (make_database if name == "tasks" else make_sqlite)(
+                    f"services.{name}"
+                ),
                 outbox=Outbox(name),
                 signer=Signer(name, service_keys.signing[name]),
             )
