@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Row, delete, or_, select, update
@@ -39,6 +39,15 @@ TEXT_MAX_CHARS = {"about": 128, "request_id": 64, "traceparent": 64}
 """Longer ones are cut: a fact is not worth losing for what only helps to find it."""
 
 
+class Fact(NamedTuple):
+    """Something that happened to the resource with the id `about`."""
+
+    message: Message
+    about: str
+    request_id: str = ""
+    traceparent: str = ""
+
+
 class Outbox:
     """Writes events of one source into the caller's transaction."""
 
@@ -60,29 +69,36 @@ class Outbox:
         of the running call. Raises ValueError for a body above PAYLOAD_MAX_BYTES and for
         ids that cannot be part of a subject.
         """
+        return self.append_all(connection, [Fact(message, about, request_id, traceparent)])[0]
+
+    def append_all(self, connection: Connection, facts: Sequence[Fact]) -> list[str]:
+        """Notes many facts in one statement, each as `append` does; returns the events' ids."""
+        rows = [self._row(fact) for fact in facts]
+        if rows:
+            connection.execute(_outbox.insert(), rows)
+        return [str(row["event_id"]) for row in rows]
+
+    def _row(self, fact: Fact) -> dict[str, object]:
+        message = fact.message
         payload = message.SerializeToString()
         if len(payload) > PAYLOAD_MAX_BYTES:
             raise ValueError(f"an event of {len(payload)} bytes is too large to be published")
-        event_id = new_id()
         texts = {
-            "about": about,
-            "request_id": request_id
+            "about": fact.about,
+            "request_id": fact.request_id
             or getattr(message, "request_id", "")
             or interceptors.request_id.get(),
-            "traceparent": traceparent or interceptors.traceparent.get(),
+            "traceparent": fact.traceparent or interceptors.traceparent.get(),
         }
-        connection.execute(
-            _outbox.insert().values(
-                event_id=event_id,
-                subject=subject_of(message),
-                type=message.DESCRIPTOR.full_name,
-                source=self._source,
-                payload=payload,
-                create_time=clock.now(),
-                **{name: text[: TEXT_MAX_CHARS[name]] for name, text in texts.items()},
-            )
-        )
-        return event_id
+        return {
+            "event_id": new_id(),
+            "subject": subject_of(message),
+            "type": message.DESCRIPTOR.full_name,
+            "source": self._source,
+            "payload": payload,
+            "create_time": clock.now(),
+            **{name: text[: TEXT_MAX_CHARS[name]] for name, text in texts.items()},
+        }
 
 
 class Relay:

@@ -23,6 +23,8 @@ from chassis.errors import InvalidFields, PageTokenInvalid, Violation
 
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
+COUNTED_MAX = 10_000 + PAGE_SIZE_MAX + 1
+"""Rows that a bounded count looks at: what page numbers reach, and one to say that there is more."""
 TOKEN_BYTES_MAX = 8_192
 """An unpacked token: a sorted text of 500 characters, escaped, and its surroundings."""
 _INT_MAX = 2**31 - 1
@@ -76,15 +78,19 @@ def paginate(
     sortable: Mapping[str, ColumnElement[Any]],
     default: str,
     tie: ColumnElement[Any],
+    count_max: int | None = None,
 ) -> Page:
     """Reads one page of `statement`, ordered by a sortable column and then by `tie`.
 
-    `statement` must select the sort columns under their own names. Raises InvalidFields for an
-    unknown order and PageTokenInvalid for a token of another list.
+    `statement` must select the sort columns under their own names. With `count_max` the total
+    stops there, so that a long history costs no more than a short one. Raises InvalidFields
+    for an unknown order and PageTokenInvalid for a token of another list.
     """
     column, descending = _order(query.order_by or default, sortable)
+    # One column, so that an index may answer alone.
+    matching = statement.order_by(None).with_only_columns(tie, maintain_column_froms=True)
     total = connection.execute(
-        select(func.count()).select_from(statement.order_by(None).subquery())
+        select(func.count()).select_from(matching.limit(count_max).subquery())
     ).scalar_one()
     by = _by_code_point(connection, column)
     ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
@@ -127,9 +133,10 @@ def _by_code_point(connection: Connection, column: ColumnElement[Any]) -> Column
 def _after(
     column: ColumnElement[Any], tie: ColumnElement[Any], value: Any, last: str, *, descending: bool
 ) -> ColumnElement[bool]:
+    # The range comes first and alone: an index seeks to it, however deep the page lies.
     if descending:
-        return or_(column < value, and_(column == value, tie < last))
-    return or_(column > value, and_(column == value, tie > last))
+        return and_(column <= value, or_(column < value, tie < last))
+    return and_(column >= value, or_(column > value, tie > last))
 
 
 def _write_token(
