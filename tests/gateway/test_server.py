@@ -198,12 +198,15 @@ async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypa
     monkeypatch.setattr(server, "LINGER_S", 0.1)
     _, writer = await connect()
     writer.write(LOGIN)
+
+    async def send_for_ever():
+        while True:
+            writer.write(CHUNK)
+            await writer.drain()
+            await asyncio.sleep(0)
+
     with pytest.raises(ConnectionError):
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                writer.write(CHUNK)
-                await writer.drain()
-                await asyncio.sleep(0)
+        await asyncio.wait_for(send_for_ever(), WAIT_S)
 
 
 async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkeypatch):
