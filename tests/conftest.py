@@ -25,6 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 POSTGRES_SETTINGS = ("fsync = off", "full_page_writes = off")
 
 
+# Whatever locale the tests run under.
+EMPTY = "template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+
+
 class PostgresServer:
     """A PostgreSQL of our own, on a Unix socket; makes and drops databases."""
 
@@ -36,7 +40,7 @@ class PostgresServer:
         base = make_url(self._server.get_uri()).set(drivername="postgresql", database=name)
         return base.render_as_string(hide_password=False)
 
-    def create(self, template="template1"):
+    def create(self, template=EMPTY):
         """Makes a database and returns its name."""
         name = f"test_{next(self._numbers)}"
         # Copying files is several times faster here than writing the template through the log.
