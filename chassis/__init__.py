@@ -1,5 +1,11 @@
 """The plumbing that every process is bolted to.
 
 Knows no business noun. Nothing enters before two processes need it, and nothing here
-imports a service, the gateway or the launcher.
+imports a service, the gateway or the launcher. Its shelves:
+
+- a process: process, settings, keys, telemetry, clock, ids, housekeeping
+- calls: server, client, interceptors, caller, access, fields, errors, status, times
+- data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, migrate, plumbing
+- events: events, outbox, inbox, bus, consumers (pull), dead_letters, letters
+- outside parties: retry, model
 """

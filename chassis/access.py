@@ -8,10 +8,9 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 from writer.options.v1 import options_pb2
 
-from chassis.caller import Caller
+from chassis.caller import GATEWAY, Caller
 from chassis.errors import Forbidden, Unauthenticated
 
-GATEWAY = "gateway"
 _Level = options_pb2.Access
 
 _READ = frozenset({_Level.read})

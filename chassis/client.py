@@ -19,6 +19,8 @@ TIMEOUT_S = 5.0
 SHAVE_S = 0.02
 """Kept back of the running deadline, so that we can still answer when the peer does not."""
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+METADATA_BYTES_MAX = 64 * 1024
+"""What an answer's trailers may take: gRPC's own 8 KiB lose an error that names many fields."""
 # Only UNAVAILABLE is retried; every method that services call on each other is a read or keyed.
 _RETRIES = json.dumps(
     {
@@ -40,6 +42,8 @@ _RETRIES = json.dumps(
 CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     # A peer that restarts is found again within a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, TypeDecorator
+from sqlalchemy import JSON, Column, DateTime, Dialect, String, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
 
@@ -46,3 +46,13 @@ class JsonDocument(TypeDecorator[Any]):
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """JSONB where there is one."""
         return dialect.type_descriptor(JSONB() if dialect.name == "postgresql" else JSON())
+
+
+def tenant_columns() -> list[Column[str]]:
+    """Key and tenant of a row; keys start with the account, so that tables can be split by it."""
+    return [
+        Column("account_id", String(36), primary_key=True),
+        Column("id", String(36), primary_key=True),
+        Column("site_id", String(36), nullable=False),
+        Column("sector_id", String(36), nullable=False),
+    ]

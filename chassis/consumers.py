@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from nats.aio.msg import Msg
 from sqlalchemy import Connection
 
-from chassis import dead_letters, interceptors
+from chassis import dead_letters, inbox, interceptors
 from chassis.bus import BUS_ERRORS, Bus
 from chassis.database import Database
 from chassis.events import UnreadableEventError, durable_name, envelope_of
@@ -85,6 +85,7 @@ class Consumers:
         self._ack_wait_s = ack_wait_s
         self._deliveries_max = deliveries_max
         self._backoff_s = backoff_s
+        self._trial = asyncio.Lock()
         self._pulls = [
             Pull(
                 bus, name, each.message_type, each.concurrency, ack_wait_s, self._taker(each, name)
@@ -154,18 +155,45 @@ class Consumers:
             traceparent=envelope.traceparent,
         )
         if attempt > self._deliveries_max:
-            reason = f"not finished in {attempt - 1} deliveries"
-            return await self._give_up(subscription, delivery, consumer, msg, reason)
+            return await self._try_alone(subscription, delivery, consumer, msg)
+        return await self._handled(subscription, delivery, consumer, msg)
+
+    async def _handled(
+        self, subscription: Subscription, delivery: Delivery, consumer: str, msg: Msg
+    ) -> bytes:
         try:
             async with asyncio.timeout(HANDLE_TIMEOUT_S):
                 await subscription.handle(delivery)
         except Exception as error:
+            attempt = delivery.attempt
             log.exception("%s failed on delivery %d of %s", consumer, attempt, delivery.event_id)
             if attempt < self._deliveries_max:
                 return self._later(attempt)
             reason = f"{type(error).__name__}: {error}"
             return await self._give_up(subscription, delivery, consumer, msg, reason)
         return ACK
+
+    async def _try_alone(
+        self, subscription: Subscription, delivery: Delivery, consumer: str, msg: Msg
+    ) -> bytes:
+        """Handles once more what processes have died on, and gives it up when it dies of that.
+
+        Whatever a process had in hand when it died was delivered as often as what killed it.
+        Tried one at a time, and noted beforehand, the innocent end well and the culprit shows.
+        """
+        mark, event_id = f"{consumer}.alone", delivery.event_id
+        async with self._trial:
+            died_alone = not await self._database.write(
+                lambda c: inbox.first_time(c, mark, event_id)
+            )
+            try:
+                if died_alone:
+                    reason = f"not finished in {delivery.attempt - 1} deliveries"
+                    return await self._give_up(subscription, delivery, consumer, msg, reason)
+                return await self._handled(subscription, delivery, consumer, msg)
+            finally:
+                # Only a death leaves the note behind; being told to stop is nobody's fault.
+                await self._database.write(lambda c: inbox.erase(c, mark, event_id))
 
     async def _give_up(
         self,

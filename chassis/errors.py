@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 ID_CHARS_MAX = 64
 """What is echoed of an id: our own are shorter, and an error must fit into gRPC's trailers."""
 

@@ -38,6 +38,13 @@ def seen(connection: Connection, consumer: str, event_id: str) -> bool:
     return connection.execute(found).first() is not None
 
 
+def erase(connection: Connection, consumer: str, event_id: str) -> None:
+    """Takes a note back."""
+    connection.execute(
+        delete(_inbox).where(_inbox.c.consumer == consumer, _inbox.c.event_id == event_id)
+    )
+
+
 def forget(connection: Connection, before: datetime) -> int:
     """Forgets events noted before this time, at most FORGET_BATCH of them; says how many.
 

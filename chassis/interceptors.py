@@ -19,8 +19,8 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 from writer.options.v1 import options_pb2
 
-from chassis import access, caller, clock, ids, status
-from chassis.errors import InvalidFields, Kind, Refusal, Unauthenticated, Violation
+from chassis import access, caller, clock, fields, ids, status
+from chassis.errors import Kind, Refusal, Unauthenticated
 
 log = logging.getLogger("chassis.calls")
 
@@ -103,9 +103,12 @@ async def keep_deadline(call: Call, proceed: Proceed) -> Any:
         raise Refusal(Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "There is no time left.")
     deadline_s.set(clock.elapsed_s() + left_s)
     try:
-        async with asyncio.timeout(left_s):
+        async with asyncio.timeout(left_s) as limit:
             return await proceed()
     except TimeoutError as error:
+        if not limit.expired():
+            # The work's own: nothing that the caller's patience explains.
+            raise
         raise Refusal(
             Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "The call took too long."
         ) from error
@@ -125,13 +128,8 @@ async def authenticate(call: Call, proceed: Proceed) -> Any:
 
 
 async def validate(call: Call, proceed: Proceed) -> Any:
-    """Checks the field rules of the contract."""
-    found = call.validator.collect_violations(call.request)
-    if found:
-        raise InvalidFields(
-            *(Violation(_path(v.proto), v.proto.message) for v in found),
-            reason=_reason([v.proto.rule_id for v in found]),
-        )
+    """Checks the field rules of the contract, and what no database could store."""
+    fields.check(call.validator, call.request)
     return await proceed()
 
 
@@ -163,33 +161,36 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if known is not None:
             return known
         handler = await continuation(details)
-        policy = self._policies.get(method)
-        if handler is None or policy is None:
+        if handler is None or method not in self._policies:
             return None
-        self._wrapped[method] = self._wrap(method, policy, handler)
+        self._wrapped[method] = self._wrap(method, handler)
         return self._wrapped[method]
 
-    def _wrap(self, method: str, policy: options_pb2.MethodPolicy, handler: Any) -> Any:
-        def call(request: Message, context: Any) -> Call:
-            entries = [(str(key), str(value)) for key, value in context.invocation_metadata() or ()]
-            metadata = dict(entries)
-            if sum(key == caller.TOKEN_KEY for key, _ in entries) > 1:
-                # Two tokens are an attempt to be two people: neither counts.
-                del metadata[caller.TOKEN_KEY]
-            return Call(method, policy, metadata, request, context, self._verifier, self._validator)
+    def _call(self, method: str, request: Message, context: Any) -> Call:
+        entries = [(str(key), str(value)) for key, value in context.invocation_metadata() or ()]
+        metadata = dict(entries)
+        if sum(key == caller.TOKEN_KEY for key, _ in entries) > 1:
+            # Two tokens are an attempt to be two people: neither counts.
+            del metadata[caller.TOKEN_KEY]
+        policy = self._policies[method]
+        return Call(method, policy, metadata, request, context, self._verifier, self._validator)
 
+    def _wrap(self, method: str, handler: Any) -> Any:
         async def unary(request: Message, context: Any) -> Any:
             async def proceed() -> Any:
                 return await handler.unary_unary(request, context)
 
-            return await _answer(call(request, context), proceed)
+            return await _answer(self._call(method, request, context), proceed)
 
         async def stream(request: Message, context: Any) -> AsyncIterator[Any]:
             async def proceed() -> Any:
                 return None
 
             # The checks come before the first message; the stream itself has its own pace.
-            await _answer(call(request, context), proceed)
+            await _answer(self._call(method, request, context), proceed)
+            if context.time_remaining() is None:
+                # The default is for one answer; a stream may ask its peers for as long as it runs.
+                deadline_s.set(None)
             try:
                 async for message in handler.unary_stream(request, context):
                     yield message
@@ -231,19 +232,3 @@ def _around(layer: Layer, call: Call, proceed: Proceed) -> Proceed:
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:
     wire = rpc_status.to_status(status.to_status(refusal))
     await context.abort(wire.code, wire.details, wire.trailing_metadata or ())
-
-
-def _path(violation: Any) -> str:
-    """The field's name as the contract spells it, such as `task.title` or `ids[3]`."""
-    if violation.field is None:
-        return ""
-    parts = []
-    for element in violation.field.elements:
-        subscript = getattr(element, "subscript", None)
-        index = getattr(subscript, "value", None) if subscript is not None else None
-        parts.append(element.field_name + (f"[{index}]" if isinstance(index, int) else ""))
-    return ".".join(parts)
-
-
-def _reason(rules: list[str]) -> str:
-    return "TOO_MANY_ITEMS" if "repeated.max_items" in rules else "INVALID_FIELDS"

@@ -7,8 +7,10 @@ token tells which key must have signed it, and no process can speak for another.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -39,14 +41,19 @@ def create_keys(directory: Path, issuers: Iterable[str]) -> None:
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
         x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         keys.append({"kty": "OKP", "crv": "Ed25519", "kid": issuer, "x": x, "use": "sig"})
-    (directory / TRUSTED).write_text(json.dumps({"keys": keys}, indent=1))
+    fresh = _written_aside(directory / TRUSTED, json.dumps({"keys": keys}, indent=1).encode())
+    fresh.chmod(0o644)
+    fresh.replace(directory / TRUSTED)
 
 
 def load_signing_key(path: str | Path) -> Ed25519PrivateKey:
     """Reads a private key. Raises ValueError when it is not an Ed25519 key."""
-    key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    try:
+        key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a private key without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise TypeError(f"{path} is not an Ed25519 key")
+        raise ValueError(f"{path} is not an Ed25519 key")  # noqa: TRY004  a bad file, no bad call
     return key
 
 
@@ -62,6 +69,16 @@ def _public(x: str) -> Ed25519PublicKey:
 
 def _write_private(path: Path, key: Ed25519PrivateKey) -> None:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fresh = _written_aside(path, pem)
+    # A link, because it never replaces: of two that make keys at once, one's key stays.
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(fresh)
+    fresh.unlink()
+
+
+def _written_aside(path: Path, content: bytes) -> Path:
+    """A whole file beside `path`, readable by the owner only: nobody meets a half-written one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+        file.write(content)
+    return Path(name)

@@ -11,8 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.engine import make_url
+
+from chassis.plumbing import NAMING
+from chassis.settings import SettingsError
 
 if TYPE_CHECKING:
     # Imported where they are used: half a second that no running service needs.
@@ -34,15 +37,23 @@ def scripts(package: str) -> ScriptDirectory:
 
 
 def upgrade(url: str, package: str) -> None:
-    """Runs what is missing, in one transaction. Must not be called inside an event loop."""
+    """Runs what is missing, in one transaction. Must not be called inside an event loop.
+
+    Raises SettingsError for a PostgreSQL database whose locale would make searches miss.
+    """
     tree = scripts(package)
     if make_url(url).get_backend_name() == "sqlite":
         from chassis.sqlite import connect
 
-        engine = connect(url, writer=True)
+        # A table that is made anew is dropped in between, which would empty those that refer to
+        # it; so references are looked at when all is done (https://sqlite.org/lang_altertable.html).
+        engine = connect(url, writer=True, foreign_keys=False)
         try:
             with engine.begin() as connection:
                 _run(connection, tree)
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    raise ValueError(f"the migration breaks references of table {broken[0]}")
         finally:
             engine.dispose()
     else:
@@ -57,6 +68,10 @@ async def _upgrade_postgres(url: str, tree: ScriptDirectory) -> None:
     engine = create_async_engine(async_url(url))
     try:
         async with engine.begin() as connection:
+            if not await connection.scalar(text("SELECT lower('Ä') = 'ä'")):
+                raise SettingsError(
+                    "the database's locale knows ASCII only; make it with one such as C.UTF-8"
+                )
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
             await connection.run_sync(_run, tree)
     finally:
@@ -72,6 +87,10 @@ def _run(connection: Connection, tree: ScriptDirectory) -> None:
 
     with EnvironmentContext(Config(), tree, fn=steps, destination_rev="head") as environment:
         environment.configure(
-            connection=connection, render_as_batch=True, transaction_per_migration=False
+            connection=connection,
+            # So that constraints without a name get the one that the schema says.
+            target_metadata=MetaData(naming_convention=NAMING),
+            render_as_batch=True,
+            transaction_per_migration=False,
         )
         environment.run_migrations()

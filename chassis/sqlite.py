@@ -33,7 +33,7 @@ BUSY_TIMEOUT_MS = 10_000
 _Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 
-def connect(url: str, *, writer: bool) -> Engine:
+def connect(url: str, *, writer: bool, foreign_keys: bool = True) -> Engine:
     """An engine whose connections are set up for this role; transactions begin explicitly."""
     engine = create_engine(
         url,
@@ -50,7 +50,7 @@ def connect(url: str, *, writer: bool) -> Engine:
         connection.create_function("lower", 1, _lower, deterministic=True)
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         # FULL: a committed event or credit survives a power cut; group commit pays for it.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

@@ -14,6 +14,8 @@ from grpc_status import rpc_status
 from chassis.errors import Kind, Refusal, Violation
 
 DOMAIN = "writer"
+TEXT_CHARS_MAX = 2_000
+"""Of each text in an error: all of it must fit into gRPC's trailers, see METADATA_BYTES_MAX."""
 _CODES = {kind: code_pb2.Code.Value(kind.value) for kind in Kind}
 _KINDS = {code: kind for kind, code in _CODES.items()}
 _FROM_GRPC = {
@@ -38,17 +40,20 @@ def internal(request_id: str) -> Refusal:
 
 def to_status(refusal: Refusal) -> status_pb2.Status:
     """The wire form of a refusal."""
-    details = [
-        error_details_pb2.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.metadata)
-    ]
-    packed = [_packed(detail) for detail in details]
+    metadata = {key: _text(value) for key, value in refusal.metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=metadata)
+    details = [_packed(info)]
     if refusal.violations:
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+            error_details_pb2.BadRequest.FieldViolation(
+                field=_text(v.field), description=_text(v.description)
+            )
             for v in refusal.violations
         ]
-        packed.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
-    return status_pb2.Status(code=_CODES[refusal.kind], message=refusal.message, details=packed)
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+    return status_pb2.Status(
+        code=_CODES[refusal.kind], message=_text(refusal.message), details=details
+    )
 
 
 def from_error(error: grpc.RpcError) -> Refusal:
@@ -83,3 +88,8 @@ def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) 
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed
+
+
+def _text(value: object) -> str:
+    # Lone surrogates, which a text from outside may hold, have no wire form.
+    return str(value)[:TEXT_CHARS_MAX].encode(errors="replace").decode()

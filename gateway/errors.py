@@ -45,8 +45,8 @@ _NUMBERS = ("required", "available")
 """Metadata that REST shows as numbers."""
 RETRY_AFTER = "retry_after_s"
 """Metadata entry that becomes the header `Retry-After`."""
-_CLOSING = ("PAYLOAD_TOO_LARGE", "REQUEST_TIMEOUT")
-"""After these the rest of the request is not waited for."""
+_CLOSING = "REQUEST_TIMEOUT"
+"""After this the rest of the request is not waited for."""
 
 
 def status_of(refusal: Refusal) -> int:
@@ -80,7 +80,7 @@ def refused(refusal: Refusal, request_id: str) -> Answer:
         headers.append((b"allow", allowed.encode()))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer, ApiKey"))
-    if refusal.reason in _CLOSING:
+    if refusal.reason == _CLOSING:
         headers.append((b"connection", b"close"))
     return Answer(status, orjson.dumps(document), headers)
 

@@ -1,7 +1,7 @@
 """The HTTP server: uvicorn in the process's own loop, with bounds that it lacks by itself.
 
-uvicorn bounds neither the head of a request nor the time it may take to arrive; both are
-bounded here. Malformed requests are answered in the envelope, too.
+uvicorn bounds neither the head of a request, nor the time it may take to arrive, nor a body that
+goes on after its answer; all are bounded here. Malformed requests are answered in the envelope.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ HEAD_BYTES_MAX = 32 * 1024
 HEAD_TIMEOUT_S = 10.0
 """From the first byte of a request (or the connection) to the end of its headers."""
 KEEP_ALIVE_S = 30
+LINGER_S = 5.0
+"""How long the rest of a body is still taken in after its answer, and thrown away. To close at
+once would reset the connection, and most clients would never see why they were refused."""
 DRAIN_S = 10
 """How long running requests may go on after a stop was asked for."""
 CONNECTIONS_MAX = 4_096
@@ -39,10 +42,12 @@ _HEAD_TOO_LARGE = Refusal(
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a bounded head."""
+    """uvicorn's HTTP protocol with a bounded head and a bounded rest."""
 
     _head_bytes = 0
     _in_head = True
+    _in_body = False
+    _linger_timer: asyncio.TimerHandle | None = None
     _head_timer: asyncio.TimerHandle | None = None
     _refusal: Refusal | None = None
 
@@ -52,8 +57,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Stops the clocks."""
         self._stop_timer()
+        self._stop_lingering()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -69,13 +75,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new request begins."""
         super().on_message_begin()
+        self._unset_keepalive_if_required()
         self._in_head, self._head_bytes = True, 0
         self._start_timer()
 
     def on_headers_complete(self) -> None:
         """The head is there; its size is checked once more, whatever else came with it."""
         self._stop_timer()
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEAD_BYTES_MAX:
             self._refusal = _HEAD_TOO_LARGE
@@ -84,8 +91,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._in_body, self._head_bytes = True, False, 0
         super().on_message_complete()
+        if self._stop_lingering():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        """Gives a client that was answered early some time to finish its request."""
+        super().on_response_complete()
+        # Behind a pipelined request `cycle` is another one, whose body is still wanted.
+        if self._in_body and self.cycle.response_complete and not self.transport.is_closing():
+            self._linger_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Answers what the parser refused."""
@@ -110,6 +128,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_lingering(self) -> bool:
+        timer, self._linger_timer = self._linger_timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():

@@ -28,6 +28,7 @@ WITHIN_S = 900.0
 SETTLE_S = 10.0
 """Until the last charge has been booked after the run has ended."""
 POLL_S = 0.5
+FRESH = "`./writer demo --new-account` takes an account with all its credits."
 ENDED = frozenset({"succeeded", "partly_failed", "failed", "cancelled", "budget_reached"})
 
 
@@ -64,7 +65,9 @@ def main(arguments: argparse.Namespace) -> int:
         return 130
     except (Failure, Refused, Unreachable) as error:
         print(f"writer: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"writer: {error.strerror}: {error.filename or arguments.data}.", file=sys.stderr)
+    return 1
 
 
 @contextmanager
@@ -149,7 +152,8 @@ def show(target: Target, stops: up.StopRequests) -> int:
         f"{run.get('credits_charged', 0)} charged for this run."
     )
     if run["state"] != "succeeded" or not all(reviewed):
-        print(f"writer: the run ended as {run['state']}, not all is in review.", file=sys.stderr)
+        hint = f" {FRESH}" if run["state"] == "budget_reached" else ""
+        print(f"writer: the run ended as {run['state']}.{hint}", file=sys.stderr)
         return 1
     return 0
 
@@ -161,8 +165,7 @@ def _generate(rest: Rest, ids: list[str], before: Mapping[str, Any]) -> dict[str
         if refusal.code != "INSUFFICIENT_CREDITS":
             raise
         raise Failure(
-            f"The account has {before.get('available', 0)} credits left, too few for three "
-            "articles; `./writer demo --new-account` takes a fresh one."
+            f"The account has {before.get('available', 0)} credits left, too few. {FRESH}"
         ) from refusal
 
 
@@ -215,7 +218,7 @@ def _tell(target: Target, generation: Mapping[str, Any]) -> bool:
     print(f"  word count  {content['word_count']}")
     for image in images:
         kind = f"{image['image_type']} {image.get('position', 0)}"
-        where = image.get("image_url") or f"{image['status']}: {image.get('reason', '')}"
+        where = image.get("image_url") or f"{image['status']} {image.get('reason', '')}"
         if where.startswith("/"):
             where = target.url + where
         print(f"  image       {kind:<12} {where}")

@@ -124,4 +124,7 @@ def main(arguments: argparse.Namespace) -> int:
         return run(arguments)
     except Failure as failure:
         print(f"writer: {failure}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        # Of the data directory: full, or partly somebody else's.
+        print(f"writer: {error.strerror}: {error.filename or arguments.data}.", file=sys.stderr)
+    return 1

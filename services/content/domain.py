@@ -124,8 +124,8 @@ class Content:
     sector_id: str
     sector_name: str
     title: str
-    content_html: str
-    """Empty in basic lists."""
+    content_html: str | None
+    """None in basic lists."""
     excerpt: str
     meta_title: str
     meta_description: str

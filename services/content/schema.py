@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
 
-from chassis.columns import JsonDocument, UtcDateTime
+from chassis.columns import JsonDocument, UtcDateTime, tenant_columns
 from chassis.plumbing import new_metadata
 
 metadata = new_metadata()
 
 
-def _tenant() -> list[Column[str]]:
-    return [
-        Column("account_id", String(36), primary_key=True),
-        Column("id", String(36), primary_key=True),
-        Column("site_id", String(36), nullable=False),
-        Column("sector_id", String(36), nullable=False),
-    ]
-
-
 clusters = Table(
     "clusters",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("revision", Integer, nullable=False),
     Column("name", String(200), nullable=False),
     Column("description", Text, nullable=False),
@@ -36,7 +27,7 @@ clusters = Table(
 taxonomies = Table(
     "taxonomies",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("revision", Integer, nullable=False),
     Column("name", String(200), nullable=False),
     Column("slug", String(200), nullable=False),
@@ -65,7 +56,7 @@ Index(
 contents = Table(
     "contents",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("revision", Integer, nullable=False),
     Column("sector_name", String(200), nullable=False),
     Column("title", String(500), nullable=False),

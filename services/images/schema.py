@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
 
-from chassis.columns import UtcDateTime
+from chassis.columns import UtcDateTime, tenant_columns
 from chassis.plumbing import new_metadata
 
 metadata = new_metadata()
 
 
-def _tenant() -> list[Column[str]]:
-    return [
-        Column("account_id", String(36), primary_key=True),
-        Column("id", String(36), primary_key=True),
-        Column("site_id", String(36), nullable=False),
-        Column("sector_id", String(36), nullable=False),
-    ]
-
-
 image_sets = Table(
     "image_sets",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("content_id", String(36), nullable=False),
     Column("generation_id", String(36), nullable=False),
     Column("run_id", String(36), nullable=False),
@@ -45,7 +36,7 @@ image_sets = Table(
 images = Table(
     "images",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     # At least one of the two; null does not take part in the uniqueness of slots.
     Column("content_id", String(36), nullable=True),
     Column("task_id", String(36), nullable=True),

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, String, Table, Text
 
-from chassis.columns import JsonDocument, UtcDateTime
+from chassis.columns import JsonDocument, UtcDateTime, tenant_columns
 from chassis.plumbing import new_metadata
 
 metadata = new_metadata()
 
 
-def _tenant() -> list[Column[str]]:
-    return [
-        Column("account_id", String(36), primary_key=True),
-        Column("id", String(36), primary_key=True),
-        Column("site_id", String(36), nullable=False),
-        Column("sector_id", String(36), nullable=False),
-    ]
-
-
 tasks = Table(
     "tasks",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("revision", Integer, nullable=False),
     Column("sector_name", String(200), nullable=False),
     Column("title", String(500), nullable=False),
@@ -50,7 +41,7 @@ tasks = Table(
 runs = Table(
     "runs",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("revision", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("stop_after", String(16), nullable=False),
@@ -67,7 +58,7 @@ runs = Table(
 generations = Table(
     "generations",
     metadata,
-    *_tenant(),
+    *tenant_columns(),
     Column("run_id", String(36), nullable=False),
     Column("task_id", String(36), nullable=False),
     Column("task_title", String(500), nullable=False),

@@ -9,14 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 from sqlalchemy.engine import make_url
+from support import scripted
+from support.serving import serve, user
+from writer.tasks.v1 import runs_pb2_grpc, tasks_pb2_grpc
 
 from chassis import bus as bus_module
 from chassis.bus import Bus
 from chassis.database import open_database
+from chassis.errors import Refusal
 from chassis.plumbing import new_metadata
 
+OWNER_IN_SECTOR = user(site_id="site", sector_id="sector", sector_name="Sector")
 START_TIMEOUT_S = 10.0
 NATS_SERVER = Path(sys.executable).with_name("nats-server")
 
@@ -130,3 +136,51 @@ async def starting():
             return runnable
 
         yield start
+
+
+# Servicers that do what an id says, behind all layers, for tests of what is around a servicer.
+
+
+@pytest.fixture
+def tasks():
+    return scripted.Tasks()
+
+
+@pytest.fixture
+async def served(tasks):
+    async with serve(scripted.servicers(tasks), "tasks") as served:
+        yield served
+
+
+@pytest.fixture
+def call(served):
+    """Calls a method by its name as somebody; the service's name follows from the request."""
+    peer = served.peer("gateway")
+    stubs = [
+        peer.stub(stub) for stub in (tasks_pb2_grpc.TaskServiceStub, runs_pb2_grpc.RunServiceStub)
+    ]
+
+    async def call(method, request, who=OWNER_IN_SECTOR, **options):
+        [stub] = [stub for stub in stubs if hasattr(stub, method)]
+        through = peer if who.issuer == "gateway" else served.peer(who.issuer)
+        if through is not peer:
+            stub = through.stub(type(stub))
+        return await through.call(getattr(stub, method), request, who, **options)
+
+    return call
+
+
+@pytest.fixture
+def refused(call):
+    async def refused(method, request, who=OWNER_IN_SECTOR, **options):
+        with pytest.raises(Refusal) as caught:
+            await call(method, request, who, **options)
+        return caught.value
+
+    return refused
+
+
+@pytest.fixture
+async def channel(served):
+    async with grpc.aio.insecure_channel(served.address) as channel:
+        yield channel

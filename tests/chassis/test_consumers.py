@@ -244,25 +244,6 @@ class TestFailure:
         assert letter.payload == run_ended("2").SerializeToString()
         assert letter.headers["ce-requestid"] == "req-2"
 
-    async def test_an_event_that_kills_its_process_is_given_up_without_being_handled_again(
-        self, bus, start, service, eventually
-    ):
-        async def handle(delivery):
-            service.deliveries.append(delivery)
-            await asyncio.sleep(60)
-
-        service.handle = handle
-        await publish(bus, "1")
-        for count in (1, 2):
-            consumers = start(service, deliveries_max=2)
-            await eventually(lambda count=count: len(service.deliveries) == count)
-            await consumers.stop(grace_s=0)
-        start(service, deliveries_max=2)
-        await eventually(lambda: service.given_up)
-        await until_all_answered(bus)
-        assert len(service.deliveries) == 2
-        assert service.given_up == [("1", "not finished in 2 deliveries")]
-
     async def test_what_cannot_be_given_up_now_stays_and_is_given_up_later(
         self, bus, start, service, eventually
     ):

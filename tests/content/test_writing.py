@@ -49,7 +49,7 @@ async def test_a_request_becomes_a_draft_with_everything_that_was_asked_for(room
 async def test_the_basic_list_leaves_the_body_out_and_get_has_it(room, requested):
     await room.writing.requested(requested())
     [content] = await contents(room)
-    assert content.content_html == ""
+    assert content.content_html is None
     assert "<h2>" in (await room.reading.content(room.caller, content.id)).content_html
 
 

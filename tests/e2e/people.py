@@ -8,7 +8,8 @@ import os
 import time
 
 DEADLINE_S = 30.0
-POLL_S = 0.02
+POLL_S = (0.02, 0.2)
+"""First and longest pause between looks: many who look often would slow down what they wait for."""
 API = "/api/v1"
 PASSWORD = "correct horse battery"
 ENDED = {"succeeded", "partly_failed", "failed", "cancelled", "budget_reached"}
@@ -29,12 +30,14 @@ def unique(name):
 async def eventually(look, holds, what):
     """What `look` finds as soon as `holds` of it; fails with what it found last."""
     deadline = time.monotonic() + DEADLINE_S
+    pause_s, pause_max_s = POLL_S
     while True:
         found = await look()
         if holds(found):
             return found
         assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}; last: {found}"
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 1.3, pause_max_s)
 
 
 class Writer:
@@ -90,7 +93,11 @@ class Account:
 
     async def list(self, path, **query):
         """All rows of a list; the tests make less than a page."""
-        answer = await self.call("GET", path, params={"page_size": 100, **query})
+        return await self.rows(path, page_size=100, **query)
+
+    async def rows(self, path, **query):
+        """The rows of a list that fits into one page as it is asked for."""
+        answer = await self.call("GET", path, params=query)
         assert answer.status_code == 200, answer.text
         assert answer.json()["next"] is None
         return answer.json()["results"]

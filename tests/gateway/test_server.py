@@ -178,6 +178,48 @@ async def test_a_body_that_does_not_arrive_is_given_up(stack, monkeypatch):
     assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
 
 
+LOGIN = (
+    b"POST /api/v1/auth/login HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+CHUNK = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+
+
+async def test_who_sends_too_much_is_told_so_and_may_go_on_with_the_connection(port):
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
+        url = f"http://127.0.0.1:{port}/api/v1/writer/tasks"
+        for path, status in ((url, 413), (f"{url}/none/of/this", 404)):
+            answer = await client.post(path, content=b" " * 20 * bodies.BODY_BYTES_MAX)
+            assert answer.status_code == status
+        assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
+
+
+async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypatch):
+    monkeypatch.setattr(server, "LINGER_S", 0.1)
+    _, writer = await connect()
+    writer.write(LOGIN)
+
+    async def send_for_ever():
+        while True:
+            writer.write(CHUNK)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(send_for_ever(), WAIT_S)
+
+
+async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkeypatch):
+    monkeypatch.setattr(server, "LINGER_S", WAIT_S * 10)
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.1)
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(LOGIN + CHUNK * 17 + b"0\r\n\r\n")
+        async with asyncio.timeout(WAIT_S):
+            assert parsed(await reader.read())[0] == 413
+        writer.close()
+
+
 async def test_a_read_is_cancelled_when_its_client_hangs_up(connect, backend, monkeypatch):
     monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
     cancelled = []

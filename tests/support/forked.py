@@ -14,6 +14,7 @@ def main() -> None:
     shared = os.getpid() != IMPORTED_BY
     alone = threading.active_count() == 1
     sys.stdout.write(f"{shared} {alone} {new_id()} {os.environ.get('NAME')}\n")
+    sys.stdout.flush()
     code = os.environ.get("EXIT", "")
     sys.exit(int(code) if code.isdigit() else code or None)
 

@@ -4,6 +4,8 @@ import functools
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from chassis.caller import Caller, Signer, Verifier
 from chassis.client import Peer
@@ -87,3 +89,14 @@ async def peer(name, address, issuer="gateway"):
         yield opened
     finally:
         await opened.close()
+
+
+def error_info(error):
+    """The only ErrorInfo of a failed call."""
+    found = []
+    for detail in rpc_status.from_call(error).details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            found.append(info)
+    [info] = found
+    return info

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, Select, insert, null, or_, select, update
 
 from chassis import clock
 from chassis.caller import Caller
@@ -203,7 +203,7 @@ class ContentStore:
         return [*visible(contents, self._caller), contents.c.delete_time.is_(None)]
 
     def _select(self, *, full: bool) -> Select[Any]:
-        body = contents.c.content_html if full else literal("").label("content_html")
+        body = contents.c.content_html if full else null().label("content_html")
         others = [column for column in contents.c if column.name != "content_html"]
         joined = contents.outerjoin(
             clusters,

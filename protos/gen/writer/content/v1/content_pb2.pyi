@@ -204,7 +204,7 @@ class Content(_message.Message):
         sector_id: _builtins.str = ...,
         sector_name: _builtins.str = ...,
         title: _builtins.str = ...,
-        content_html: _builtins.str = ...,
+        content_html: _builtins.str | None = ...,
         excerpt: _builtins.str = ...,
         meta_title: _builtins.str = ...,
         meta_description: _builtins.str = ...,
@@ -232,11 +232,13 @@ class Content(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "external_metadata", b"external_metadata", "images", b"images", "provenance", b"provenance", "publish_time", b"publish_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_html", b"_content_html", "content_html", b"content_html", "create_time", b"create_time", "external_metadata", b"external_metadata", "images", b"images", "provenance", b"provenance", "publish_time", b"publish_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "cluster_id", b"cluster_id", "cluster_name", b"cluster_name", "content_html", b"content_html", "content_structure", b"content_structure", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "excerpt", b"excerpt", "external_id", b"external_id", "external_metadata", b"external_metadata", "external_type", b"external_type", "external_url", b"external_url", "generation_id", b"generation_id", "id", b"id", "images", b"images", "meta_description", b"meta_description", "meta_title", b"meta_title", "primary_keyword", b"primary_keyword", "provenance", b"provenance", "publish_time", b"publish_time", "secondary_keywords", b"secondary_keywords", "sector_id", b"sector_id", "sector_name", b"sector_name", "site_id", b"site_id", "source", b"source", "status", b"status", "sync_status", b"sync_status", "tags", b"tags", "task_id", b"task_id", "title", b"title", "update_time", b"update_time", "word_count", b"word_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_html", b"_content_html", "categories", b"categories", "cluster_id", b"cluster_id", "cluster_name", b"cluster_name", "content_html", b"content_html", "content_structure", b"content_structure", "content_type", b"content_type", "create_time", b"create_time", "etag", b"etag", "excerpt", b"excerpt", "external_id", b"external_id", "external_metadata", b"external_metadata", "external_type", b"external_type", "external_url", b"external_url", "generation_id", b"generation_id", "id", b"id", "images", b"images", "meta_description", b"meta_description", "meta_title", b"meta_title", "primary_keyword", b"primary_keyword", "provenance", b"provenance", "publish_time", b"publish_time", "secondary_keywords", b"secondary_keywords", "sector_id", b"sector_id", "sector_name", b"sector_name", "site_id", b"site_id", "source", b"source", "status", b"status", "sync_status", b"sync_status", "tags", b"tags", "task_id", b"task_id", "title", b"title", "update_time", b"update_time", "word_count", b"word_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__content_html: _TypeAlias = _typing.Literal["content_html"]  # noqa: Y015
+    _WhichOneofArgType__content_html: _TypeAlias = _typing.Literal["_content_html", b"_content_html"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_html) -> _WhichOneofReturnType__content_html | None: ...
 
 Global___Content: _TypeAlias = Content  # noqa: Y015
 
