@@ -24,7 +24,7 @@ from chassis.errors import InvalidFields, PageTokenInvalid, Violation
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 COUNTED_MAX = 10_000 + PAGE_SIZE_MAX + 1
-"""Rows that a bounded count looks at: what page numbers reach, and one to say that there is more."""
+"""Rows that a bounded count looks at: what page numbers reach, and one that says there is more."""
 TOKEN_BYTES_MAX = 8_192
 """An unpacked token: a sorted text of 500 characters, escaped, and its surroundings."""
 _INT_MAX = 2**31 - 1

@@ -22,6 +22,7 @@ GEN = PROTOS / "gen"
 OUTSIDE = (
     "google.api.annotations_pb2",
     "google.api.field_behavior_pb2",
+    "google.protobuf.empty_pb2",
     "google.protobuf.struct_pb2",
 )
 

@@ -26,6 +26,7 @@ class Consumers:
         return [
             Subscription(generation_pb2.GenerationSucceeded, self.generation_succeeded),
             Subscription(generation_pb2.GenerationFailed, self.generation_failed),
+            Subscription(generation_pb2.GenerationCancelled, self.generation_cancelled),
             Subscription(images_pb2.ImagePromptsReady, self.image_prompts_ready),
             Subscription(images_pb2.ImagePromptsFailed, self.image_prompts_failed),
             Subscription(images_pb2.ImageGenerated, self.image_generated),
@@ -41,6 +42,12 @@ class Consumers:
         """Gives back; the model may have been asked in vain."""
         message = delivery.message
         await self._failed(delivery, _call(message, message.generation_id))
+
+    async def generation_cancelled(self, delivery: Delivery) -> None:
+        """Gives back; what a model had written by then is not charged."""
+        await self._failed(
+            delivery, AiCall(object_id=delivery.message.generation_id), reason="CANCELLED"
+        )
 
     async def image_prompts_ready(self, delivery: Delivery) -> None:
         """Charges one request."""
@@ -69,11 +76,15 @@ class Consumers:
                 _call(message, object_id),
             )
 
-    async def _failed(self, delivery: Delivery, call: AiCall) -> None:
+    async def _failed(self, delivery: Delivery, call: AiCall, reason: str = "") -> None:
         message = delivery.message
         if message.reservation_key:
             await self._settlement.work_failed(
-                _heard(delivery), _caller(delivery), message.reservation_key, message.reason, call
+                _heard(delivery),
+                _caller(delivery),
+                message.reservation_key,
+                reason or message.reason,
+                call,
             )
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from chassis.errors import InvalidFields, Kind, Refusal, Violation
 
+ACCOUNT = "account"
+
 
 class InsufficientCredits(Refusal):
-    """There is less than what the call needs; nothing was reserved."""
+    """One limit leaves less than what the call needs; nothing was reserved."""
 
-    def __init__(self, *, required: int, available: int) -> None:
+    def __init__(
+        self, *, required: int, available: int, limit: str = ACCOUNT, limit_id: str = ""
+    ) -> None:
+        under = "" if limit == ACCOUNT else f" under the budget of its {limit.replace('_', ' ')}"
         super().__init__(
             Kind.FAILED_PRECONDITION,
             "INSUFFICIENT_CREDITS",
-            f"This needs {required} credits and {available} are available.",
+            f"This needs {required} credits and {available} are available{under}.",
             metadata={
                 "required": str(required),
                 "available": str(available),
-                # Which ceiling was hit; budgets of sites, keys and runs will name themselves.
-                "limit": "account",
+                "limit": limit,
+                "limit_id": limit_id,
             },
         )
 
@@ -34,8 +39,31 @@ class ReservationExpired(Refusal):
         )
 
 
+class RefundExceedsCharge(Refusal):
+    """More was to be given back than is left of what was charged."""
+
+    def __init__(self, transaction_id: str, *, required: int, available: int) -> None:
+        super().__init__(
+            Kind.FAILED_PRECONDITION,
+            "REFUND_EXCEEDS_CHARGE",
+            f"{required} credits cannot be given back: {available} are left of this deduction.",
+            metadata={
+                "transaction_id": transaction_id,
+                "required": str(required),
+                "available": str(available),
+            },
+        )
+
+
 class UnknownPlan(InvalidFields):
     """There is no such plan."""
 
     def __init__(self, name: str) -> None:
         super().__init__(Violation("plan", f"there is no plan {name}"))
+
+
+class TooManyCredits(InvalidFields):
+    """An account cannot hold so many that a contract could not show them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(Violation("credits", f"must be at most {most} for this account"))

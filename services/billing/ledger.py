@@ -1,24 +1,25 @@
-"""Double entry: which accounts an operation moves credits between. Pure.
+"""Double entry: which accounts an operation moves credits between, grant by grant. Pure.
 
-Every posting sums to zero and has no zero entry; an operation that moves nothing has no
-posting at all. Nothing here is ever changed: a mistake is mended by another posting.
+Every posting sums to zero for each grant and has no zero entry; an operation that moves nothing
+has no posting at all. Nothing here is ever changed: a mistake is mended by another posting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
-from services.billing.domain import Balance, Operation, TransactionType
+from services.billing.domain import Balance, Operation, Share, TransactionType
 
 
 class LedgerAccount(StrEnum):
-    """The five ledger accounts that each credit account has."""
+    """The five ledger accounts that each grant of a credit account has."""
 
     SOURCE = "source"
-    """Where granted credits come from; never positive."""
+    """Where granted credits come from, and where revoked ones go; never positive."""
     AVAILABLE = "available"
     RESERVED = "reserved"
     SPENT = "spent"
@@ -34,59 +35,111 @@ class Kind(StrEnum):
     COMMIT = "commit"
     VOID = "void"
     EXPIRE = "expire"
+    """A reservation ran out of time."""
+    LAPSE = "lapse"
+    """A grant ran out of time."""
+    REVOKE = "revoke"
+    ADJUST = "adjust"
+    REFUND = "refund"
 
 
-Entries = Mapping[LedgerAccount, int]
+class Entry(NamedTuple):
+    """What a posting does to one ledger account of one grant."""
+
+    ledger_account: LedgerAccount
+    grant_id: str
+    amount: int
+
+
+Entries = tuple[Entry, ...]
 _A = LedgerAccount
 
 
-def grant(credits_granted: int) -> Entries:
+def grant(grant_id: str, credits_granted: int) -> Entries:
     """Credits come in."""
-    return _posting({_A.SOURCE: -credits_granted, _A.AVAILABLE: credits_granted})
+    return _posting(_moved([Share(grant_id, credits_granted)], _A.SOURCE, _A.AVAILABLE))
 
 
-def reserve(credits_reserved: int) -> Entries:
+def reserve(shares: Sequence[Share]) -> Entries:
     """Credits are held back."""
-    return _posting({_A.AVAILABLE: -credits_reserved, _A.RESERVED: credits_reserved})
+    return _posting(_moved(shares, _A.AVAILABLE, _A.RESERVED))
 
 
-def commit(credits_reserved: int, credits_charged: int) -> Entries:
-    """A hold ends: what was used is spent, the rest returns."""
-    if credits_charged > credits_reserved:
-        raise ValueError("more charged than reserved")
+def commit(shares: Sequence[Share], credits_charged: int) -> Entries:
+    """A hold ends: what was used is spent, from the first grants; the rest returns."""
+    spent, returned = split(shares, credits_charged)
     return _posting(
-        {
-            _A.RESERVED: -credits_reserved,
-            _A.SPENT: credits_charged,
-            _A.AVAILABLE: credits_reserved - credits_charged,
-        }
+        [*_moved(spent, _A.RESERVED, _A.SPENT), *_moved(returned, _A.RESERVED, _A.AVAILABLE)]
     )
 
 
-def release(credits_reserved: int) -> Entries:
+def release(shares: Sequence[Share]) -> Entries:
     """A hold ends without use: voided or expired."""
-    return _posting({_A.RESERVED: -credits_reserved, _A.AVAILABLE: credits_reserved})
+    return _posting(_moved(shares, _A.RESERVED, _A.AVAILABLE))
 
 
-def change(entries: Entries) -> Balance:
-    """What a posting, or the sum of many, does to the balance."""
+def lapse(shares: Sequence[Share]) -> Entries:
+    """What is left of grants runs out of time."""
+    return _posting(_moved(shares, _A.AVAILABLE, _A.EXPIRED))
+
+
+def take_back(shares: Sequence[Share]) -> Entries:
+    """Available credits leave as if they had never come: revoked, or adjusted away."""
+    return _posting(_moved(shares, _A.AVAILABLE, _A.SOURCE))
+
+
+def refund(shares: Sequence[Share], ended: Sequence[Share], successor_id: str) -> Entries:
+    """Spent credits come back; those of grants that have ended come as another grant."""
+    total = sum(share.credits for share in ended)
+    return _posting(
+        [
+            *_moved(shares, _A.SPENT, _A.AVAILABLE),
+            *_moved(ended, _A.SPENT, _A.SOURCE),
+            *_moved([Share(successor_id, total)], _A.SOURCE, _A.AVAILABLE),
+        ]
+    )
+
+
+def split(shares: Sequence[Share], first: int) -> tuple[list[Share], list[Share]]:
+    """The first so many credits, and the rest. Raises ValueError when there are fewer."""
+    head: list[Share] = []
+    tail: list[Share] = []
+    for share in shares:
+        taken = min(share.credits, first)
+        first -= taken
+        head.append(Share(share.grant_id, taken))
+        tail.append(Share(share.grant_id, share.credits - taken))
+    if first > 0:
+        raise ValueError("more credits than there are")
+    return [s for s in head if s.credits], [s for s in tail if s.credits]
+
+
+def change(entries: Iterable[tuple[LedgerAccount, int]]) -> Balance:
+    """What amounts on ledger accounts do to the balance."""
+    sums = dict.fromkeys(LedgerAccount, 0)
+    for ledger_account, amount in entries:
+        sums[ledger_account] += amount
     return Balance(
-        granted=-entries.get(_A.SOURCE, 0) - entries.get(_A.EXPIRED, 0),
-        available=entries.get(_A.AVAILABLE, 0),
-        reserved=entries.get(_A.RESERVED, 0),
-        spent=entries.get(_A.SPENT, 0),
+        granted=-sums[_A.SOURCE] - sums[_A.EXPIRED],
+        available=sums[_A.AVAILABLE],
+        reserved=sums[_A.RESERVED],
+        spent=sums[_A.SPENT],
     )
 
 
 def total_change(postings: Iterable[Entries]) -> Balance:
     """What many postings together do to the balance."""
-    changes = [change(entries) for entries in postings]
-    return Balance(
-        granted=sum(each.granted for each in changes),
-        available=sum(each.available for each in changes),
-        reserved=sum(each.reserved for each in changes),
-        spent=sum(each.spent for each in changes),
-    )
+    return change((entry.ledger_account, entry.amount) for posting in postings for entry in posting)
+
+
+def returned(postings: Iterable[Entries]) -> dict[str, int]:
+    """What many postings together do to what is available of each grant; no zeros."""
+    sums: dict[str, int] = {}
+    for posting in postings:
+        for entry in posting:
+            if entry.ledger_account is _A.AVAILABLE:
+                sums[entry.grant_id] = sums.get(entry.grant_id, 0) + entry.amount
+    return {grant_id: amount for grant_id, amount in sorted(sums.items()) if amount}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +162,30 @@ class Transaction:
     run_id: str = ""
     request_id: str = ""
     principal: str = ""
-    """Who caused it, as Caller.principal."""
+    """Who caused it."""
+    reason: str = ""
+    request_key: str | None = None
+    """What makes an operator's request take effect once; unique in the account, for ever."""
+    request_hash: str | None = None
     amount: int = field(init=False)
     """Effect on the account's credits: available and reserved together."""
 
     def __post_init__(self) -> None:
-        moved = change(self.entries)
+        moved = total_change([self.entries])
         object.__setattr__(self, "amount", moved.available + moved.reserved)
 
 
-def _posting(entries: dict[LedgerAccount, int]) -> Entries:
-    posting = {account: amount for account, amount in entries.items() if amount}
-    if sum(posting.values()) != 0:
-        raise ValueError("a posting must sum to zero")
-    return posting
+def _moved(
+    shares: Iterable[Share], source: LedgerAccount, target: LedgerAccount
+) -> Iterable[Entry]:
+    for share in shares:
+        yield Entry(source, share.grant_id, -share.credits)
+        yield Entry(target, share.grant_id, share.credits)
+
+
+def _posting(entries: Iterable[Entry]) -> Entries:
+    sums: dict[tuple[LedgerAccount, str], int] = {}
+    for ledger_account, grant_id, amount in entries:
+        key = ledger_account, grant_id
+        sums[key] = sums.get(key, 0) + amount
+    return tuple(Entry(*key, amount) for key, amount in sums.items() if amount)

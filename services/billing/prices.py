@@ -37,6 +37,16 @@ def charge(unit: Unit, unit_credits: int, used: int, credits_reserved: int) -> i
     return min(cost(unit, unit_credits, used), credits_reserved)
 
 
+def variant_of(operation: Operation, named: str) -> str:
+    """The variant that is meant."""
+    return named or VARIANT_DEFAULTS.get(operation, "")
+
+
+def same_measure(one: Unit, other: Unit) -> bool:
+    """Whether quantities of one unit can be charged by the other: words stay words."""
+    return (_UNIT_NOUNS[one] == "word") == (_UNIT_NOUNS[other] == "word")
+
+
 def describe(operation: Operation, unit: Unit, quantity: int) -> str:
     """What was paid for, such as `Content generation: 1150 words.`"""
     plural = "" if quantity == 1 else "s"
@@ -57,7 +67,7 @@ def price_items(items: Sequence[Item], prices: Iterable[Price]) -> list[PricedIt
         if item.key in keys:
             violations.append(Violation(f"items[{index}].key", "appears twice"))
         keys.add(item.key)
-        variant = item.variant or VARIANT_DEFAULTS.get(item.operation, "")
+        variant = variant_of(item.operation, item.variant)
         price = in_force.get((item.operation, variant))
         if price is None:
             violations.append(Violation(f"items[{index}].variant", "has no price"))

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from writer.events.v1 import credits_pb2
 
 from chassis import clock
 from chassis.caller import Caller
+from chassis.columns import UtcDateTime
 from chassis.database import Database, open_database
 from chassis.outbox import Outbox
 from services.billing import schema
@@ -16,13 +17,24 @@ from services.billing.domain import Balance
 from services.billing.events import Facts
 from services.billing.service import (
     Accounts,
+    Budgets,
     Catalogue,
+    Corrections,
     ExpirySweeper,
+    Grants,
+    Plans,
     Reconciliation,
     Reservations,
     Settlement,
+    Usage,
 )
+from services.billing.store import Moment
 from tests.billing.samples import ACCOUNT
+
+
+def our_time():
+    """Our clock, which tests can move, in the place of the database's."""
+    return literal(clock.now(), UtcDateTime())
 
 
 @dataclass
@@ -30,15 +42,21 @@ class Billing:
     """All use cases, and a look behind them."""
 
     database: Database
+    moment: Moment = our_time
 
     def __post_init__(self):
         facts = Facts(Outbox("billing"))
-        self.accounts = Accounts(self.database, facts)
-        self.catalogue = Catalogue(self.database)
-        self.reservations = Reservations(self.database, facts)
-        self.settlement = Settlement(self.database, facts)
+        self.accounts = Accounts(self.database, facts, self.moment)
+        self.plans = Plans(self.database, facts, self.moment)
+        self.grants = Grants(self.database, facts, self.moment)
+        self.corrections = Corrections(self.database, facts, self.moment)
+        self.budgets = Budgets(self.database, self.moment)
+        self.catalogue = Catalogue(self.database, self.moment)
+        self.usage = Usage(self.database, self.moment)
+        self.reservations = Reservations(self.database, facts, self.moment)
+        self.settlement = Settlement(self.database, facts, self.moment)
         self.reconciliation = Reconciliation(self.database)
-        self.sweeper = ExpirySweeper(self.database, facts)
+        self.sweeper = ExpirySweeper(self.database, facts, self.moment)
 
     async def balance(self, who) -> Balance:
         return (await self.accounts.get(who)).balance

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from writer.billing.v1 import credits_pb2
+from writer.billing.v1 import credits_pb2, usage_pb2
 
 from chassis.caller import Caller
 from chassis.errors import PageTokenInvalid
@@ -11,6 +11,8 @@ from chassis.pages import PageQuery
 from services.billing import schema
 from services.billing.domain import Balance, Operation, TransactionType
 from services.billing.errors import UnknownPlan
+from services.billing.service import Work
+from services.billing.store import UsageFilter
 from tests.billing.samples import ACCOUNT, CALL, picture, text
 
 ACCOUNT_WIDE = Caller.service("tasks", account_id=ACCOUNT)
@@ -21,7 +23,7 @@ def query(**fields):
 
 
 def usage_query(**fields):
-    return PageQuery.of(credits_pb2.ListUsageRequest(**fields))
+    return PageQuery.of(usage_pb2.ListUsageRequest(**fields))
 
 
 async def test_a_new_account_starts_with_the_credits_of_its_plan(billing, tasks, frozen):
@@ -88,18 +90,17 @@ async def test_transactions_come_newest_first_page_by_page(opened, tasks):
 
 
 async def test_lists_can_be_filtered(opened, tasks):
-    await opened.reservations.reserve(tasks, [text("a")], run_id="run-1")
-    await opened.reservations.reserve(tasks, [picture("b")], run_id="run-2")
+    await opened.reservations.reserve(tasks, [text("a")], work_for=Work(run_id="run-1"))
+    await opened.reservations.reserve(tasks, [picture("b")], work_for=Work(run_id="run-2"))
     await opened.settlement.commit(tasks, "a", 100, CALL)
     await opened.settlement.commit(tasks, "b", 1, CALL)
     only = TransactionType.SUBSCRIPTION
     grants = await opened.accounts.transactions(ACCOUNT_WIDE, query(), only)
     assert [row.amount for row in grants.rows] == [100]
-    by_run = await opened.accounts.usage(tasks, usage_query(), None, "run-2")
+    by_run = await opened.usage.page(tasks, usage_query(), UsageFilter(run_id="run-2"))
     assert [row.operation for row in by_run.rows] == ["image_generation"]
-    by_operation = await opened.accounts.usage(
-        tasks, usage_query(), Operation.CONTENT_GENERATION, ""
-    )
+    texts = UsageFilter(operation=Operation.CONTENT_GENERATION)
+    by_operation = await opened.usage.page(tasks, usage_query(), texts)
     assert [row.run_id for row in by_operation.rows] == ["run-1"]
 
 
@@ -113,7 +114,7 @@ async def test_a_chosen_or_granted_site_narrows_what_is_listed(opened, tasks):
     async def amounts(**fields):
         who = Caller(issuer="gateway", principal="user:1", account_id=ACCOUNT, **fields)
         page = await opened.accounts.transactions(who, query(order_by="created_at"), None)
-        usage = await opened.accounts.usage(who, usage_query(order_by="created_at"), None, "")
+        usage = await opened.usage.page(who, usage_query(order_by="created_at"), UsageFilter())
         return [row.amount for row in page.rows], [row.credits for row in usage.rows]
 
     assert await amounts() == ([100, -1, -2], [1, 2])
@@ -128,7 +129,7 @@ async def test_another_account_sees_nothing_of_this_one(opened, tasks):
     stranger = Caller.service("tasks", account_id="other")
     assert await opened.balance(stranger) == Balance()
     assert (await opened.accounts.transactions(stranger, query(), None)).total_size == 0
-    assert (await opened.accounts.usage(stranger, usage_query(), None, "")).total_size == 0
+    assert (await opened.usage.page(stranger, usage_query(), UsageFilter())).total_size == 0
     nobody = Caller(issuer="gateway", principal="anonymous", account_id="")
     assert await opened.balance(nobody) == Balance()
 

@@ -9,6 +9,8 @@ from writer.billing.v1 import (
     prices_pb2_grpc,
     reservations_pb2,
     reservations_pb2_grpc,
+    usage_pb2,
+    usage_pb2_grpc,
 )
 
 from chassis.caller import Caller, Signer
@@ -47,6 +49,7 @@ class Edge:
 
 CREDITS = credits_pb2_grpc.CreditServiceStub
 RESERVATIONS = reservations_pb2_grpc.ReservationServiceStub
+USAGE = usage_pb2_grpc.UsageServiceStub
 PRICES = prices_pb2_grpc.PriceServiceStub
 TASKS = Caller.service("tasks", account_id=ACCOUNT, site_id="site-1", request_id="request-1")
 GATEWAY = Caller.service("gateway", account_id=ACCOUNT)
@@ -122,7 +125,7 @@ async def test_from_opening_to_usage_over_the_wire(edge):
     deduction = listed.transactions[0]
     assert deduction.transaction_type == credits_pb2.CreditTransaction.Type.deduction
     assert deduction.reservation_id == first.id
-    usage = await edge.call(user("editor"), CREDITS, "ListUsage", credits_pb2.ListUsageRequest())
+    usage = await edge.call(user("editor"), USAGE, "ListUsage", usage_pb2.ListUsageRequest())
     [record] = usage.usage
     assert (record.credits, record.model, record.prompt_tokens) == (7, "gpt-5-mini", 9)
     assert record.transaction_id == deduction.id
@@ -145,7 +148,12 @@ async def test_roles_and_services_may_do_what_the_contract_says(edge):
 async def test_too_few_credits_travel_with_their_numbers(edge):
     refusal = await edge.refusal(TASKS, RESERVATIONS, "ReserveCredits", reserve("a", "b"))
     assert (refusal.kind, refusal.reason) == ("FAILED_PRECONDITION", "INSUFFICIENT_CREDITS")
-    assert refusal.metadata == {"required": "20", "available": "0", "limit": "account"}
+    assert refusal.metadata == {
+        "required": "20",
+        "available": "0",
+        "limit": "account",
+        "limit_id": ACCOUNT,
+    }
 
 
 @pytest.mark.parametrize(

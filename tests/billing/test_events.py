@@ -13,6 +13,7 @@ from chassis.ids import new_id
 from services.billing import schema
 from services.billing.consumers import Consumers
 from services.billing.domain import Balance, Item, Operation, ReservationState
+from services.billing.service import Work
 from tests.billing.samples import ACCOUNT, CALL, picture, text
 
 TENANT = {"account_id": ACCOUNT, "site_id": "site-1", "sector_id": "sector-1"}
@@ -50,7 +51,7 @@ async def usage(billing):
 async def test_a_text_is_charged_by_its_words_once_however_often_it_is_reported(
     opened, consumers, tasks
 ):
-    await opened.reservations.reserve(tasks, [text("a")], run_id="run-1")
+    await opened.reservations.reserve(tasks, [text("a")], work_for=Work(run_id="run-1"))
     same = delivery(written())
     await asyncio.gather(*(consumers.generation_succeeded(same) for _ in range(5)))
     await consumers.generation_succeeded(delivery(written(900)))
@@ -166,6 +167,7 @@ def test_every_event_that_settles_is_heard():
     assert heard == {
         "GenerationSucceeded",
         "GenerationFailed",
+        "GenerationCancelled",
         "ImagePromptsReady",
         "ImagePromptsFailed",
         "ImageGenerated",

@@ -9,9 +9,11 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from chassis import clock
+from chassis.caller import Caller
 from chassis.ids import new_id
 from services.billing import reconcile, schema
-from services.billing.domain import Balance
+from services.billing.domain import Balance, TransactionType
+from services.billing.service import Request
 from tests.billing.samples import ACCOUNT, CALL, picture
 from tests.billing.samples import text as writing
 
@@ -33,15 +35,29 @@ def row(**changes):
         "run_id": "",
         "request_id": "",
         "principal": "",
+        "reason": "",
         "create_time": clock.now(),
     } | changes
 
 
-def posting(transaction_id, **amounts):
+async def two_grants(billing):
+    """The grant of the plan, and another."""
+    who = Caller.service("tasks", account_id=ACCOUNT)
+    request = Request("another", "for the test")
+    await billing.grants.create(who, request, TransactionType.PURCHASE, 7)
+    return await billing.database.read(
+        lambda connection: connection.scalars(
+            select(schema.grants.c.id).order_by(schema.grants.c.credits.desc())
+        ).all()
+    )
+
+
+def posting(transaction_id, grant_id, **amounts):
     return [
         {
             "transaction_id": transaction_id,
             "ledger_account": name,
+            "grant_id": grant_id,
             "account_id": ACCOUNT,
             "amount": amount,
         }
@@ -73,12 +89,15 @@ async def test_what_is_written_cannot_be_tampered_with(opened):
         update(balances).values(available=-1, granted=-1),
         update(balances).values(available=balances.c.available + 1),
         update(balances).values(reserved=-1, available=101),
+        update(schema.grants).values(available=-1),
+        update(schema.grants).values(available=101),
     ):
         assert await refused(opened, (statement, {})), str(statement)
     assert await opened.drifts() == []
 
 
 async def test_a_transaction_that_does_not_balance_is_refused(opened):
+    grant_id, other_id = await two_grants(opened)
     for amounts, change in (
         ({"available": 5}, {}),
         ({"available": 5, "source": -4}, {}),
@@ -91,24 +110,36 @@ async def test_a_transaction_that_does_not_balance_is_refused(opened):
         transaction = row(**change)
         steps = [(insert(transactions), transaction)]
         if amounts:
-            steps.insert(0, (insert(entries), posting(transaction["id"], **amounts)))
+            steps.insert(0, (insert(entries), posting(transaction["id"], grant_id, **amounts)))
         assert await refused(opened, *steps), (amounts, change)
+    transaction = row()
+    crossed = posting(transaction["id"], grant_id, available=5)
+    crossed += posting(transaction["id"], other_id, source=-5)
+    assert await refused(opened, (insert(entries), crossed), (insert(transactions), transaction))
 
 
 async def test_a_balanced_transaction_is_accepted_and_then_sealed(opened):
+    grant_id, _ = await two_grants(opened)
     transaction = row()
 
     def work(connection):
-        connection.execute(insert(entries), posting(transaction["id"], available=5, source=-5))
+        connection.execute(
+            insert(entries), posting(transaction["id"], grant_id, available=5, source=-5)
+        )
         connection.execute(insert(transactions), transaction)
 
     await opened.database.write(work)
-    late = posting(transaction["id"], spent=5, reserved=-5)
+    late = posting(transaction["id"], grant_id, spent=5, reserved=-5)
     assert await refused(opened, (insert(entries), late))
 
 
-async def test_entries_without_a_transaction_are_refused(opened):
-    assert await refused(opened, (insert(entries), posting(new_id(), available=5, source=-5)))
+async def test_entries_without_a_transaction_or_a_grant_are_refused(opened):
+    grant_id, _ = await two_grants(opened)
+    amounts = {"available": 5, "source": -5}
+    assert await refused(opened, (insert(entries), posting(new_id(), grant_id, **amounts)))
+    transaction = row()
+    without = posting(transaction["id"], new_id(), **amounts)
+    assert await refused(opened, (insert(entries), without), (insert(transactions), transaction))
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
@@ -120,7 +151,8 @@ async def test_replacing_a_row_is_no_way_round(opened):
 
 @pytest.mark.parametrize("dialect", ["postgresql"])
 async def test_truncating_is_no_way_round(opened):
-    assert await refused(opened, (text("TRUNCATE ledger_entries, ledger_transactions CASCADE"), {}))
+    truncate = "TRUNCATE ledger_entries, ledger_transactions CASCADE"
+    assert await refused(opened, (text(truncate), {}))
 
 
 async def test_deleting_the_projection_changes_no_answer(opened, tasks):

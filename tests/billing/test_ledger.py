@@ -13,17 +13,25 @@ from services.billing.domain import (
     Item,
     Operation,
     Price,
+    Share,
     Subscription,
     Unit,
     months_after,
 )
 
-amounts = st.integers(0, 10**9)
-holds = st.tuples(amounts, amounts).map(lambda pair: (max(pair), min(pair)))
+shares = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 10**6)).map(
+    lambda found: [Share(*each) for each in found.items()]
+)
+holds = shares.flatmap(
+    lambda held: st.tuples(st.just(held), st.integers(0, sum(each.credits for each in held)))
+)
 postings = st.one_of(
-    amounts.map(ledger.grant),
-    amounts.map(ledger.reserve),
-    amounts.map(ledger.release),
+    st.integers(0, 10**9).map(lambda amount: ledger.grant("a", amount)),
+    shares.map(ledger.reserve),
+    shares.map(ledger.release),
+    shares.map(ledger.lapse),
+    shares.map(ledger.take_back),
+    st.tuples(shares, shares).map(lambda pair: ledger.refund(*pair, "successor")),
     holds.map(lambda hold: ledger.commit(*hold)),
 )
 
@@ -41,10 +49,11 @@ PRICES = [
 
 
 @given(postings)
-def test_every_posting_sums_to_zero_and_has_no_zero_entry(posting):
-    assert sum(posting.values()) == 0
-    assert 0 not in posting.values()
-    assert len(posting) != 1
+def test_every_posting_sums_to_zero_for_each_grant_and_has_no_zero_entry(posting):
+    for grant_id in {entry.grant_id for entry in posting}:
+        assert sum(entry.amount for entry in posting if entry.grant_id == grant_id) == 0
+    assert all(entry.amount for entry in posting)
+    assert len({entry[:2] for entry in posting}) == len(posting)
 
 
 @given(st.lists(postings))
@@ -55,15 +64,30 @@ def test_granted_is_always_available_and_reserved_and_spent(many):
 
 @given(holds)
 def test_a_hold_that_ends_leaves_nothing_reserved(hold):
-    reserved, charged = hold
-    committed = ledger.total_change([ledger.reserve(reserved), ledger.commit(reserved, charged)])
-    assert committed == Balance(available=-charged, spent=charged)
-    assert ledger.total_change([ledger.reserve(reserved), ledger.release(reserved)]) == Balance()
+    held, charged = hold
+    committed = [ledger.reserve(held), ledger.commit(held, charged)]
+    assert ledger.total_change(committed) == Balance(available=-charged, spent=charged)
+    assert ledger.returned(committed) == {
+        share.grant_id: -share.credits for share in sorted_shares(ledger.split(held, charged)[0])
+    }
+    assert ledger.total_change([ledger.reserve(held), ledger.release(held)]) == Balance()
+
+
+def sorted_shares(found):
+    return sorted(found, key=lambda share: share.grant_id)
+
+
+def test_what_was_allocated_first_is_spent_first():
+    held = [Share("plan", 7), Share("purchase", 5)]
+    assert ledger.split(held, 9) == (
+        [Share("plan", 7), Share("purchase", 2)],
+        [Share("purchase", 3)],
+    )
 
 
 def test_more_than_was_reserved_cannot_be_charged():
-    with pytest.raises(ValueError, match="more charged than reserved"):
-        ledger.commit(3, 4)
+    with pytest.raises(ValueError, match="more credits than there are"):
+        ledger.commit([Share("a", 3)], 4)
 
 
 @pytest.mark.parametrize(

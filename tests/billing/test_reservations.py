@@ -4,21 +4,20 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert
 
-from chassis import clock
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, NotFound, RequestIdReused
 from services.billing import schema
-from services.billing.domain import Balance, Item, Operation, ReservationState
+from services.billing.domain import Balance, Item, Operation, ReservationState, Unit
 from services.billing.errors import InsufficientCredits
-from tests.billing.samples import NO_CALL, picture, text
+from services.billing.service import Work
+from tests.billing.samples import ACCOUNT, NO_CALL, picture, text
 
 
 async def test_a_reservation_holds_back_what_the_quote_said(opened, tasks):
     items = [text("a", 950), picture("b", 3, "premium")]
     quote = await opened.reservations.quote(tasks, items)
-    held = await opened.reservations.reserve(tasks, items, run_id="run-1")
+    held = await opened.reservations.reserve(tasks, items, work_for=Work(run_id="run-1"))
     assert quote.credits == 22
     assert quote.available == 100
     assert [each.credits for each in quote.items] == [each.credits_reserved for each in held]
@@ -79,7 +78,12 @@ async def test_too_few_credits_are_refused_with_the_numbers_and_nothing_changes(
     with pytest.raises(InsufficientCredits) as refused:
         await opened.reservations.reserve(tasks, [text("b", 100), text("c", 5000)])
     assert refused.value.reason == "INSUFFICIENT_CREDITS"
-    assert refused.value.metadata == {"required": "51", "available": "50", "limit": "account"}
+    assert refused.value.metadata == {
+        "required": "51",
+        "available": "50",
+        "limit": "account",
+        "limit_id": ACCOUNT,
+    }
     assert await opened.balance(tasks) == Balance(100, 50, 50, 0)
     assert await opened.facts() == facts
     with pytest.raises(NotFound):
@@ -98,16 +102,7 @@ async def test_an_account_that_was_never_opened_has_nothing(billing, tasks):
 
 
 async def test_the_zero_price_goes_through_when_there_is_nothing(billing, tasks):
-    await billing.execute(
-        insert(schema.prices).values(
-            operation="linking",
-            variant="",
-            version=2,
-            unit="per_request",
-            credits=0,
-            create_time=clock.now(),
-        )
-    )
+    await billing.catalogue.update(tasks, Operation.LINKING, "", 0)
     [held] = await billing.reservations.reserve(tasks, [Item("a", Operation.LINKING, 1)])
     assert (held.credits_reserved, held.price_version) == (0, 2)
     settled = await billing.settlement.commit(tasks, "a", 1, NO_CALL)
@@ -119,16 +114,8 @@ async def test_the_zero_price_goes_through_when_there_is_nothing(billing, tasks)
 
 async def test_a_price_change_does_not_touch_what_is_reserved(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
-    await opened.execute(
-        insert(schema.prices).values(
-            operation="content_generation",
-            variant="",
-            version=2,
-            unit="per_200_words",
-            credits=7,
-            create_time=clock.now(),
-        )
-    )
+    operation, unit = Operation.CONTENT_GENERATION, Unit.PER_200_WORDS
+    await opened.catalogue.update(tasks, operation, "", 7, unit=unit)
     [held, dearer] = await opened.reservations.reserve(tasks, [text("a"), text("b")])
     assert (held.price_version, held.credits_reserved) == (1, 10)
     assert (dearer.price_version, dearer.credits_reserved) == (2, 35)
@@ -148,7 +135,10 @@ async def test_ten_parallel_reserves_of_three_with_three_available_are_one(opene
     outcomes = await asyncio.gather(*(reserve(number) for number in range(10)))
     refusals = [outcome for outcome in outcomes if outcome]
     assert len(refusals) == 9
-    assert refusals == [{"required": "3", "available": "0", "limit": "account"}] * 9
+    assert (
+        refusals
+        == [{"required": "3", "available": "0", "limit": "account", "limit_id": ACCOUNT}] * 9
+    )
     assert await opened.balance(tasks) == Balance(100, 0, 100, 0)
 
 

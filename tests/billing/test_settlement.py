@@ -11,14 +11,14 @@ from chassis.errors import NotFound
 from services.billing import schema
 from services.billing.domain import Balance, ReservationState
 from services.billing.errors import ReservationExpired
-from services.billing.service import expiry
+from services.billing.service import Work, expiry
 from tests.billing.samples import CALL, NO_CALL, picture, text
 
 HOUR = timedelta(hours=1)
 
 
 async def test_a_commit_charges_what_was_used_and_returns_the_rest(opened, tasks):
-    await opened.reservations.reserve(tasks, [text("a", 1000)], run_id="run-1")
+    await opened.reservations.reserve(tasks, [text("a", 1000)], work_for=Work(run_id="run-1"))
     settled = await opened.settlement.commit(tasks, "a", 640, CALL)
     assert settled.state is ReservationState.COMMITTED
     assert settled.credits_charged == 7
@@ -87,7 +87,7 @@ async def test_another_account_cannot_settle_it(opened, tasks):
 
 
 async def test_usage_says_what_was_done_for_the_credits(opened, tasks):
-    await opened.reservations.reserve(tasks, [text("a", 1000)], run_id="run-1")
+    await opened.reservations.reserve(tasks, [text("a", 1000)], work_for=Work(run_id="run-1"))
     await opened.settlement.commit(tasks, "a", 640, CALL)
     [row] = await opened.database.read(
         lambda connection: connection.execute(select(schema.usage_records)).all()
@@ -139,7 +139,7 @@ async def test_a_commit_after_expiry_is_refused(opened, tasks, frozen, swept):
 
 
 async def test_every_step_is_an_event(opened, tasks):
-    await opened.reservations.reserve(tasks, [text("a"), text("b")], run_id="run-1")
+    await opened.reservations.reserve(tasks, [text("a"), text("b")], work_for=Work(run_id="run-1"))
     await opened.settlement.commit(tasks, "a", 500, CALL)
     await opened.settlement.void(tasks, "b", "")
     facts = await opened.facts()

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from typing import Any
 
-from chassis import clock, ids
+from sqlalchemy import Connection, Row
+
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.pages import Page, PageQuery
-from services.billing import ledger
-from services.billing.domain import (
-    PLAN_DEFAULT,
-    Account,
-    Operation,
-    Plan,
-    Subscription,
-    TransactionType,
-)
-from services.billing.errors import UnknownPlan
+from services.billing.domain import PLAN_DEFAULT, Account, Share, TransactionType
 from services.billing.events import Facts
-from services.billing.store import AccountStore, CatalogueStore, LedgerStore, UsageStore
-
-PLAN_PRIORITY = 10
-"""Plan credits burn before purchased ones; lower burns first."""
+from services.billing.service.journal import locked_journal
+from services.billing.service.plans import find_plan, start_plan
+from services.billing.store import AccountStore, DatabaseTime, LedgerStore, Moment
 
 
 class Accounts:
     """Opens accounts and answers what they have."""
 
-    def __init__(self, database: Database, facts: Facts) -> None:
+    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
         self._database = database
         self._facts = facts
+        self._moment = moment
 
     async def open(self, caller: Caller, plan_name: str = "") -> Account:
         """Puts the account on a plan and grants its credits, unless it is on one already.
@@ -39,15 +31,12 @@ class Accounts:
         """
 
         def work(connection: Connection) -> Account:
-            name = plan_name or PLAN_DEFAULT
-            plan = CatalogueStore(connection).plan(name)
-            if plan is None:
-                raise UnknownPlan(name)
-            accounts = AccountStore(connection, caller)
-            subscription = accounts.subscribe(plan.name, clock.now())
-            if subscription is not None and plan.credits > 0:
-                self._grant_period(connection, caller, plan, subscription)
-            return accounts.account()
+            plan = find_plan(connection, plan_name or PLAN_DEFAULT)
+            journal = locked_journal(connection, caller, self._facts, self._moment)
+            subscription = journal.accounts.subscribe(plan.name, journal.now)
+            if subscription is not None:
+                start_plan(journal, plan, subscription)
+            return journal.accounts.account()
 
         return await self._database.write(work)
 
@@ -69,41 +58,12 @@ class Accounts:
 
         return await self._database.read(work)
 
-    async def usage(
-        self, caller: Caller, query: PageQuery, operation: Operation | None, run_id: str
-    ) -> Page:
-        """The account's AI calls."""
+    async def transaction(
+        self, caller: Caller, transaction_id: str
+    ) -> tuple[Row[Any], list[Share]]:
+        """One change, and its effect on each grant. Raises NotFound."""
 
-        def work(connection: Connection) -> Page:
-            return UsageStore(connection, caller).page(query, operation, run_id)
+        def work(connection: Connection) -> tuple[Row[Any], list[Share]]:
+            return LedgerStore(connection, caller).listed(transaction_id)
 
         return await self._database.read(work)
-
-    def _grant_period(
-        self, connection: Connection, caller: Caller, plan: Plan, subscription: Subscription
-    ) -> None:
-        """Grants a plan's credits for a period; the grant's key allows it once."""
-        now = clock.now()
-        start = subscription.period_start_time
-        transaction = ledger.Transaction(
-            id=ids.new_id(),
-            account_id=caller.account_id,
-            kind=ledger.Kind.GRANT,
-            transaction_type=TransactionType.SUBSCRIPTION,
-            entries=ledger.grant(plan.credits),
-            description=f"Credits of the plan {plan.name} for the month from {start:%Y-%m-%d}.",
-            request_id=caller.request_id,
-            principal=caller.principal,
-            create_time=now,
-        )
-        balance = LedgerStore(connection, caller).post([transaction])
-        assert balance is not None, "a grant takes nothing"
-        AccountStore(connection, caller).add_grant(
-            key=f"plan/{start.isoformat(timespec='milliseconds')}",
-            transaction_id=transaction.id,
-            credits_granted=plan.credits,
-            priority=PLAN_PRIORITY,
-            expire_time=subscription.period_end_time,
-            create_time=now,
-        )
-        self._facts.granted(connection, caller, transaction, balance.available)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection
 
+from chassis.caller import Caller
 from chassis.database import Database
-from services.billing.domain import Plan, Price
-from services.billing.store import CatalogueStore
+from chassis.errors import EtagMismatch, InvalidFields, Violation
+from chassis.pages import Page, PageQuery
+from services.billing.domain import Operation, Plan, Price, Unit
+from services.billing.prices import same_measure, variant_of
+from services.billing.store import CatalogueStore, DatabaseTime, Moment, actor_of, read
 
 
 class Catalogue:
-    """Lists prices and plans."""
+    """Lists prices and plans, and changes prices for what is to come."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, moment: Moment = DatabaseTime) -> None:
         self._database = database
+        self._moment = moment
 
     async def prices(self) -> list[Price]:
         """The prices in force."""
@@ -22,6 +29,57 @@ class Catalogue:
             return CatalogueStore(connection).prices_in_force()
 
         return await self._database.read(work)
+
+    async def versions(self, query: PageQuery, operation: Operation | None) -> Page:
+        """All versions of prices."""
+
+        def work(connection: Connection) -> Page:
+            return CatalogueStore(connection).versions(query, operation)
+
+        return await self._database.read(work)
+
+    async def update(
+        self,
+        caller: Caller,
+        operation: Operation,
+        variant: str,
+        unit_credits: int,
+        *,
+        unit: Unit | None = None,
+        reason: str = "",
+        etag: str = "",
+    ) -> Price:
+        """Writes another version, unless this is the price in force.
+
+        Raises InvalidFields for what has no price or another measure, and EtagMismatch.
+        """
+        variant = variant_of(operation, variant)
+
+        def work(connection: Connection) -> Price:
+            store = CatalogueStore(connection)
+            current = store.price_in_force(operation, variant)
+            if current is None:
+                raise InvalidFields(Violation("variant", "has no price"))
+            if unit is not None and not same_measure(current.unit, unit):
+                raise InvalidFields(Violation("unit", f"cannot replace {current.unit}"))
+            if etag and etag != str(current.version):
+                raise EtagMismatch("cost", str(current.version))
+            wanted = replace(
+                current,
+                unit=unit or current.unit,
+                credits=unit_credits,
+                version=current.version + 1,
+                create_time=read(connection, self._moment),
+                reason=reason,
+            )
+            if (wanted.unit, wanted.credits) == (current.unit, current.credits):
+                return current
+            if not store.add_price(wanted, actor_of(caller)):
+                # Somebody else was faster; theirs is what this caller has not read.
+                raise EtagMismatch("cost", str(wanted.version))
+            return wanted
+
+        return await self._database.write(work)
 
     async def plans(self) -> list[Plan]:
         """The plans, the smallest first."""

@@ -1,52 +1,102 @@
-"""Gives back what nobody settled in time. Any number of replicas may sweep; each hold ends once."""
+"""Ends what has run out of time: reservations, grants, periods.
+
+Any number of replicas may sweep; each thing ends once, by the database's clock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
+from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import Connection
 
-from chassis import clock
 from chassis.caller import Caller
 from chassis.database import Database
 from services.billing.events import Facts
+from services.billing.service.journal import Journal, locked_journal
+from services.billing.service.plans import renew_if_due
 from services.billing.service.settlement import give_back
-from services.billing.store import Overdue
+from services.billing.store import DatabaseTime, Moment, Overdue, ReservationStore
+
+log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Reservations that one transaction expires at most, so that it stays short."""
+"""Reservations that one transaction expires at most, and accounts that one round looks at."""
 INTERVAL_S = 5.0
-"""Pause when nothing is overdue; the most that credits come back late."""
+"""Pause when nothing is overdue; the most that credits come or go late."""
 
 
 class ExpirySweeper:
-    """Expires overdue reservations of all accounts."""
+    """Expires overdue reservations and grants, and begins periods, for all accounts."""
 
-    def __init__(self, database: Database, facts: Facts) -> None:
+    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
         self._database = database
         self._facts = facts
+        self._moment = moment
 
     async def run(self) -> None:
         """Sweeps until it is cancelled."""
         while True:
-            if await self.sweep() < BATCH:
+            # Periods before grants, so that nobody sees the old credits gone and no new ones.
+            done = [
+                await self.sweep(),
+                await self.sweep_periods(),
+                await self.sweep_grants(),
+            ]
+            if max(done) < BATCH:
                 await asyncio.sleep(INTERVAL_S)
 
     async def sweep(self) -> int:
-        """Expires one batch and says how many that were."""
-        if not await self._database.read(_anything_overdue):
+        """Expires one batch of reservations and says how many that were."""
+        if not await self._database.read(
+            lambda connection: Overdue(connection, self._moment).reservations_exist()
+        ):
             return 0
-        return await self._database.write(self._expire)
+        return await self._database.write(self._expire_reservations)
 
-    def _expire(self, connection: Connection) -> int:
-        expired = Overdue(connection).expire(clock.now(), BATCH)
+    async def sweep_periods(self) -> int:
+        """Begins the periods of some accounts and says of how many."""
+        return await self._each_account(
+            lambda overdue: overdue.accounts_with_periods(BATCH),
+            lambda journal: int(renew_if_due(journal)),
+        )
+
+    async def sweep_grants(self) -> int:
+        """Ends overdue grants of some accounts and says how many."""
+        return await self._each_account(
+            lambda overdue: overdue.accounts_with_grants(BATCH), Journal.end_overdue
+        )
+
+    def _expire_reservations(self, connection: Connection) -> int:
+        expired = Overdue(connection, self._moment).expire_reservations(BATCH)
         # In the order of the accounts, so that two sweepers never wait for each other.
         for account_id, group in itertools.groupby(expired, key=lambda each: each.account_id):
             caller = Caller.service("billing", account_id=account_id)
-            give_back(connection, caller, list(group), self._facts)
+            ids = [each.id for each in group]
+            held = ReservationStore(connection, caller).held_by_ids(ids, self._moment)
+            give_back(Journal(connection, caller, self._facts, held[0].now), held)
         return len(expired)
 
+    async def _each_account(
+        self, find: Callable[[Overdue], list[str]], end: Callable[[Journal], int]
+    ) -> int:
+        """Account by account, so that one that fails does not hold up the others."""
+        account_ids = await self._database.read(
+            lambda connection: find(Overdue(connection, self._moment))
+        )
+        done = 0
+        for account_id in account_ids:
+            try:
+                done += await self._database.write(partial(self._in_account, account_id, end))
+            except Exception:
+                log.exception("an account could not be swept", extra={"account_id": account_id})
+        return done
 
-def _anything_overdue(connection: Connection) -> bool:
-    return Overdue(connection).exist(clock.now())
+    def _in_account(
+        self, account_id: str, end: Callable[[Journal], int], connection: Connection
+    ) -> int:
+        caller = Caller.service("billing", account_id=account_id)
+        return end(locked_journal(connection, caller, self._facts, self._moment))

@@ -1,4 +1,4 @@
-"""Proves that all books agree, and derives the projection anew where it does not."""
+"""Proves that all books agree, and derives projections anew where they do not."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from chassis.caller import Caller
 from chassis.database import Database
 from services.billing.domain import Balance
-from services.billing.store import Audit, BalanceStore, Books
+from services.billing.store import Audit, BalanceStore, Books, BudgetStore, GrantStore
 
 ACCOUNTS_PER_PAGE = 200
 """Accounts that one snapshot compares."""
-UNBALANCED_MAX = 100
-"""Wrong transactions that are named for each page of accounts."""
+NAMED_MAX = 100
+"""Wrong transactions, and wrong grants, that are named for each page of accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,14 @@ class Reconciliation:
             after = account_ids[-1]
 
     async def rebuild(self, account_id: str) -> Balance:
-        """Derives one account's projection from its entries, while its other writers wait."""
+        """Derives one account's projections anew, while its other writers wait."""
         caller = Caller.service("billing", account_id=account_id)
 
         def work(connection: Connection) -> Balance:
-            return BalanceStore(connection, caller).rebuild()
+            balance = BalanceStore(connection, caller).rebuild()
+            GrantStore(connection, caller).rebuild()
+            BudgetStore(connection, caller).rebuild()
+            return balance
 
         return await self._database.write(work)
 
@@ -69,7 +72,20 @@ def _compare(audit: Audit, after: str) -> tuple[list[str], list[Drift]]:
     found = [drift for books in audit.books(account_ids) for drift in _disagreements(books)]
     found += [
         Drift(account_id, f"transaction {transaction_id}", "a sum of zero", "another")
-        for account_id, transaction_id in audit.unbalanced(account_ids, UNBALANCED_MAX)
+        for account_id, transaction_id in audit.unbalanced(account_ids, NAMED_MAX)
+    ]
+    found += [
+        Drift(account_id, f"left of grant {grant_id}", str(expected), str(left))
+        for account_id, grant_id, expected, left in audit.grants(account_ids, NAMED_MAX)
+    ]
+    found += [
+        Drift(
+            account_id,
+            f"used of the {budget.scope} budget of {budget.scope_id}",
+            str(expected),
+            str(budget.used),
+        )
+        for account_id, budget, expected in audit.budgets(account_ids)
     ]
     return account_ids, found
 

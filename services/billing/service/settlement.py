@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from chassis import clock, ids
+from chassis import ids
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import NotFound
 from chassis.inbox import first_time
 from services.billing import ledger
-from services.billing.domain import AiCall, Reservation, ReservationState, TransactionType
+from services.billing.domain import (
+    AiCall,
+    Held,
+    Reservation,
+    ReservationState,
+    TransactionType,
+)
 from services.billing.errors import ReservationExpired
 from services.billing.events import Facts
 from services.billing.prices import charge, describe
-from services.billing.store import LedgerStore, ReservationStore, UsageStore
+from services.billing.service.budgets import give_back_to_budgets
+from services.billing.service.journal import Journal
+from services.billing.store import (
+    DatabaseTime,
+    Moment,
+    ReservationStore,
+    UsageStore,
+    actor_of,
+    read,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +49,10 @@ class Heard:
 class Settlement:
     """Commits and voids reservations, by call and by event."""
 
-    def __init__(self, database: Database, facts: Facts) -> None:
+    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
         self._database = database
         self._facts = facts
+        self._moment = moment
 
     async def commit(self, caller: Caller, key: str, used: int, call: AiCall) -> Reservation:
         """Charges what was used by the frozen price; the rest returns.
@@ -75,7 +92,7 @@ class Settlement:
             except ReservationExpired:
                 settled = ReservationStore(connection, caller).get(key)
             if settled.state is not ReservationState.COMMITTED:
-                _note_uncharged(connection, caller, settled, call)
+                self._note_uncharged(connection, caller, settled, call)
             return settled
 
         settled = await self._database.write(work)
@@ -108,51 +125,63 @@ class Settlement:
             except NotFound:
                 return
             if call.model:
-                _note_uncharged(connection, caller, settled, call)
+                self._note_uncharged(connection, caller, settled, call)
 
         await self._database.write(work)
 
     def _commit(
         self, connection: Connection, caller: Caller, key: str, used: int, call: AiCall
     ) -> Reservation:
-        now = clock.now()
         store = ReservationStore(connection, caller)
         # What is read here is frozen; the state is decided by the statement that writes it.
-        held = store.get(key)
-        charged = charge(held.unit, held.unit_credits, used, held.credits_reserved)
+        held = store.held(key, self._moment)
+        charged = _charge(held.reservation, used)
         settled = store.settle(
-            key, ReservationState.COMMITTED, now=now, credits_charged=charged, unless_overdue=True
+            key,
+            ReservationState.COMMITTED,
+            now=held.now,
+            credits_charged=charged,
+            unless_overdue=True,
         )
         if settled is None:
             return _settled_before(store.get(key))
+        journal = Journal(connection, caller, self._facts, held.now)
         transaction = _ending(
-            caller, settled, ledger.Kind.COMMIT, ledger.commit(held.credits_reserved, charged), used
+            caller, settled, ledger.Kind.COMMIT, ledger.commit(held.shares, charged), used
         )
-        balance = LedgerStore(connection, caller).post([transaction])
-        assert balance is not None, "a commit takes nothing from what is available"
+        balance = journal.post([transaction])
+        give_back_to_budgets(journal, [(settled, held.reservation.credits_reserved - charged)])
         transaction_id = transaction.id if transaction.entries else ""
         UsageStore(connection, caller).add(
             settled,
             call,
             credits_charged=charged,
             transaction_id=transaction_id or None,
-            now=now,
+            now=held.now,
         )
         self._facts.committed(connection, caller, settled, transaction_id, balance.available)
         return settled
 
     def _void(self, connection: Connection, caller: Caller, key: str, reason: str) -> Reservation:
         store = ReservationStore(connection, caller)
-        settled = store.settle(key, ReservationState.VOIDED, now=clock.now(), reason=reason)
+        held = store.held(key, self._moment)
+        settled = store.settle(key, ReservationState.VOIDED, now=held.now, reason=reason)
         if settled is None:
             return store.get(key)
-        give_back(connection, caller, [settled], self._facts)
+        journal = Journal(connection, caller, self._facts, held.now)
+        give_back(journal, [Held(settled, held.shares, held.now)])
         return settled
 
+    def _note_uncharged(
+        self, connection: Connection, caller: Caller, reservation: Reservation, call: AiCall
+    ) -> None:
+        now = read(connection, self._moment)
+        UsageStore(connection, caller).add(
+            reservation, call, credits_charged=0, transaction_id=None, now=now
+        )
 
-def give_back(
-    connection: Connection, caller: Caller, settled: list[Reservation], facts: Facts
-) -> None:
+
+def give_back(journal: Journal, settled: Sequence[Held]) -> None:
     """Posts the end of voided or expired reservations of one account, and says so."""
     kinds = {
         ReservationState.VOIDED: ledger.Kind.VOID,
@@ -160,14 +189,18 @@ def give_back(
     }
     transactions = [
         _ending(
-            caller, each, kinds[each.state], ledger.release(each.credits_reserved), each.quantity
+            journal.caller,
+            each.reservation,
+            kinds[each.reservation.state],
+            ledger.release(each.shares),
+            each.reservation.quantity,
         )
         for each in settled
     ]
-    balance = LedgerStore(connection, caller).post(transactions)
-    assert balance is not None, "giving back takes nothing"
-    for each in settled:
-        facts.voided(connection, caller, each, balance.available)
+    balance = journal.post(transactions)
+    reservations = [each.reservation for each in settled]
+    give_back_to_budgets(journal, [(each, each.credits_reserved) for each in reservations])
+    journal.facts.voided(journal.connection, journal.caller, reservations, balance.available)
 
 
 def _ending(
@@ -191,7 +224,7 @@ def _ending(
         sector_id=settled.sector_id,
         run_id=settled.run_id,
         request_id=settled.request_id,
-        principal=caller.principal,
+        principal=actor_of(caller),
         create_time=settled.settle_time,
     )
 
@@ -203,9 +236,5 @@ def _settled_before(reservation: Reservation) -> Reservation:
     raise ReservationExpired(reservation.key)
 
 
-def _note_uncharged(
-    connection: Connection, caller: Caller, reservation: Reservation, call: AiCall
-) -> None:
-    UsageStore(connection, caller).add(
-        reservation, call, credits_charged=0, transaction_id=None, now=clock.now()
-    )
+def _charge(reservation: Reservation, used: int) -> int:
+    return charge(reservation.unit, reservation.unit_credits, used, reservation.credits_reserved)

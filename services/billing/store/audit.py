@@ -1,4 +1,4 @@
-"""Compares what is stored twice: the ledger against the projection, the holds and the usage.
+"""Compares what is stored twice: the ledger against its projections, the holds and the usage.
 
 Looks across accounts, page by page; only the reconcile command uses it.
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     case,
     func,
     literal_column,
@@ -20,15 +19,19 @@ from sqlalchemy import (
     union,
 )
 
+from chassis.caller import Caller
 from services.billing import schema
-from services.billing.domain import Balance
+from services.billing.domain import Balance, Budget
 from services.billing.ledger import LedgerAccount, change
+from services.billing.store.budgets import BudgetStore, budget_from_row
 
 _balances = schema.account_balances
 _entries = schema.ledger_entries
 _transactions = schema.ledger_transactions
 _reservations = schema.reservations
 _usage = schema.usage_records
+_grants = schema.grants
+_budgets = schema.budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,8 @@ class Audit:
         self._connection = connection
 
     def accounts(self, after: str, limit: int) -> list[str]:
-        """The next accounts that have a balance, an entry or a reservation."""
-        tables = (_balances, _entries, _reservations)
+        """The next accounts that have a balance, a grant, a reservation or a budget."""
+        tables = (_balances, _entries, _grants, _reservations, _budgets)
         named = union(
             *(select(table.c.account_id).where(table.c.account_id > after) for table in tables)
         ).subquery()
@@ -96,37 +99,82 @@ class Audit:
     def unbalanced(self, account_ids: Sequence[str], limit: int) -> list[tuple[str, str]]:
         """Account and id of transactions that do not sum to zero or misstate their amount.
 
-        The database refuses to write such; somebody who switched its triggers off may have.
+        To zero for each grant apart. The database refuses to write others; somebody who
+        switched its triggers off may have.
         """
         effect = case(
             (_entries.c.ledger_account.in_(("available", "reserved")), _entries.c.amount),
             else_=literal_column("0"),
         )
-        statement: Select[str, str] = (
+        by_grant = (
+            select(_entries.c.account_id, _entries.c.transaction_id)
+            .where(_entries.c.account_id.in_(account_ids))
+            .group_by(_entries.c.account_id, _entries.c.transaction_id, _entries.c.grant_id)
+            .having(func.sum(_entries.c.amount) != 0)
+        )
+        misstated = (
             select(_entries.c.account_id, _entries.c.transaction_id)
             .join(_transactions, _transactions.c.id == _entries.c.transaction_id, isouter=True)
             .where(_entries.c.account_id.in_(account_ids))
             .group_by(_entries.c.account_id, _entries.c.transaction_id, _transactions.c.amount)
             .having(
                 or_(
-                    func.sum(_entries.c.amount) != 0,
                     _transactions.c.amount.is_(None),
                     func.sum(effect) != _transactions.c.amount,
                 )
             )
+        )
+        wrong = union(by_grant, misstated).limit(limit)
+        return [(account, transaction) for account, transaction in self._connection.execute(wrong)]
+
+    def grants(self, account_ids: Sequence[str], limit: int) -> list[tuple[str, str, int, int]]:
+        """Account and id of grants of which more or less is left than the entries say, and both."""
+        left = (
+            select(_entries.c.grant_id, func.sum(_entries.c.amount).label("available"))
+            .where(
+                _entries.c.account_id.in_(account_ids),
+                _entries.c.ledger_account == literal_column("'available'"),
+            )
+            .group_by(_entries.c.grant_id)
+            .subquery()
+        )
+        derived = func.coalesce(left.c.available, 0)
+        statement = (
+            select(_grants.c.account_id, _grants.c.id, derived, _grants.c.available)
+            .join(left, left.c.grant_id == _grants.c.id, isouter=True)
+            .where(_grants.c.account_id.in_(account_ids), _grants.c.available != derived)
+            .order_by(_grants.c.account_id, _grants.c.id)
             .limit(limit)
         )
-        return [(row.account_id, row.transaction_id) for row in self._connection.execute(statement)]
+        return [
+            (account_id, grant_id, int(expected), found)
+            for account_id, grant_id, expected, found in self._connection.execute(statement)
+        ]
+
+    def budgets(self, account_ids: Sequence[str]) -> list[tuple[str, Budget, int]]:
+        """Account, budget and what is used of it as the reservations say, for those that differ."""
+        rows = self._connection.execute(
+            select(_budgets).where(_budgets.c.account_id.in_(account_ids)).order_by(_budgets.c.id)
+        ).all()
+        found = []
+        for row in rows:
+            budget = budget_from_row(row)
+            caller = Caller.service("billing", account_id=row.account_id)
+            store = BudgetStore(self._connection, caller)
+            used = store.derived(budget.scope, budget.scope_id, budget.month)
+            if used != budget.used:
+                found.append((row.account_id, budget, used))
+        return found
 
     def _derived(self, account_ids: Sequence[str]) -> Mapping[str, Balance]:
-        sums: dict[str, dict[LedgerAccount, int]] = {}
+        sums: dict[str, list[tuple[LedgerAccount, int]]] = {}
         for row in self._connection.execute(
             select(_entries.c.account_id, _entries.c.ledger_account, func.sum(_entries.c.amount))
             .where(_entries.c.account_id.in_(account_ids))
             .group_by(_entries.c.account_id, _entries.c.ledger_account)
         ):
             account_id, ledger_account, amount = row
-            sums.setdefault(account_id, {})[LedgerAccount(ledger_account)] = int(amount)
+            sums.setdefault(account_id, []).append((LedgerAccount(ledger_account), int(amount)))
         return {account_id: change(entries) for account_id, entries in sums.items()}
 
     def _sums(

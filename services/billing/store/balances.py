@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, func, select, update
 
 from chassis.caller import Caller
 from chassis.statements import insert_if_absent
 from chassis.tenancy import visible
 from services.billing import schema
-from services.billing.domain import Balance
+from services.billing.domain import CREDITS_MAX, Balance
 from services.billing.ledger import LedgerAccount, change
 
 _table = schema.account_balances
 _FIELDS = ("granted", "available", "reserved", "spent")
+
+
+class Moved(NamedTuple):
+    """A balance after it was moved."""
+
+    balance: Balance
+    low_at: int
+    """When available is no more than this, thresholds have to be looked at."""
 
 
 class BalanceStore:
@@ -38,9 +48,9 @@ class BalanceStore:
             .where(*visible(entries, self._caller))
             .group_by(entries.c.ledger_account)
         )
-        return change({LedgerAccount(name): int(amount) for name, amount in rows})
+        return change((LedgerAccount(name), int(amount)) for name, amount in rows)
 
-    def move(self, moved: Balance) -> Balance | None:
+    def move(self, moved: Balance) -> Moved | None:
         """Adds a change to the balance and locks it until the transaction ends.
 
         None when less is available than the change takes: the condition is part of the one
@@ -48,18 +58,25 @@ class BalanceStore:
         come before the entries of the change are written, or a missing row would be derived
         with them in it.
         """
-        balance = self._add(moved)
-        if balance is not None:
-            return balance
-        if not self._lock():
-            self._restore()
+        found = self._add(moved)
+        if found is not None:
+            return found
+        self.lock()
         # Once more, under the lock: now the row is there, and credits that came back count.
         return self._add(moved)
 
-    def rebuild(self) -> Balance:
-        """Derives the row anew, while whoever else would move the balance waits."""
+    def lock(self) -> None:
+        """Makes everybody else who would move credits of the account wait.
+
+        Whoever locks something else of an account locks this first, except reservations,
+        which come before it.
+        """
         if not self._lock():
             self._restore()
+
+    def rebuild(self) -> Balance:
+        """Derives the row anew, while whoever else would move the balance waits."""
+        self.lock()
         derived = self.derived()
         self._connection.execute(
             update(_table)
@@ -68,15 +85,19 @@ class BalanceStore:
         )
         return derived
 
-    def _add(self, moved: Balance) -> Balance | None:
+    def set_low_at(self, available: int) -> None:
+        """Remembers when thresholds have to be looked at next; CREDITS_MAX for at once."""
+        self._connection.execute(update(_table).where(*self._own).values(low_at=available))
+
+    def _add(self, moved: Balance) -> Moved | None:
         statement = update(_table).where(*self._own)
         if moved.available < 0:
             statement = statement.where(_table.c.available >= -moved.available)
         added = {name: _table.c[name] + getattr(moved, name) for name in _FIELDS}
         row = self._connection.execute(
-            statement.values(added).returning(*(_table.c[name] for name in _FIELDS))
+            statement.values(added).returning(*(_table.c[name] for name in (*_FIELDS, "low_at")))
         ).one_or_none()
-        return None if row is None else Balance(*row)
+        return None if row is None else Moved(Balance(*row[:-1]), row.low_at)
 
     def _lock(self) -> bool:
         """Locks the row; false when there is none."""
@@ -93,4 +114,5 @@ class BalanceStore:
             _table,
             account_id=self._caller.account_id,
             **{name: getattr(derived, name) for name in _FIELDS},
+            low_at=CREDITS_MAX,
         )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, literal_column, or_, select
 
 from chassis.caller import Caller
-from chassis.pages import Page, PageQuery, paginate
+from chassis.errors import NotFound
+from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
 from services.billing import schema
-from services.billing.domain import Balance, TransactionType
-from services.billing.ledger import Transaction, total_change
-from services.billing.store.balances import BalanceStore
+from services.billing.domain import Grant, Share, TransactionType
+from services.billing.ledger import LedgerAccount, Transaction, returned
+from services.billing.store.grants import GrantStore
 
 _transactions = schema.ledger_transactions
+_entries = schema.ledger_entries
+_FIELDS = tuple(column.name for column in _transactions.columns)
+# A literal, as the partial indexes have it: with a parameter no planner would use them.
+_LISTED = _transactions.c.amount != literal_column("0")
 
 
 class LedgerStore:
@@ -22,45 +28,39 @@ class LedgerStore:
     def __init__(self, connection: Connection, caller: Caller) -> None:
         self._connection = connection
         self._caller = caller
+        self._own = _transactions.c.account_id == caller.account_id
 
-    def post(self, transactions: Sequence[Transaction]) -> Balance | None:
-        """Moves the balance and writes the transactions with their entries, all or none.
+    def write(self, transactions: Sequence[Transaction]) -> list[Grant]:
+        """Writes transactions with their entries, and what they do to what is left of grants.
 
-        Answers the balance afterwards, or None when too little is available. Transactions
-        that move nothing are left out. Raises ValueError for one of another account.
+        Answers the grants that this changed. The balance has been moved before, and locks
+        what is done here. Transactions that move nothing are left out. Raises ValueError for
+        one of another account.
         """
         if any(each.account_id != self._caller.account_id for each in transactions):
             raise ValueError("a transaction belongs to another account")
         moving = [each for each in transactions if each.entries]
-        balances = BalanceStore(self._connection, self._caller)
         if not moving:
-            return balances.get()
-        balance = balances.move(total_change(each.entries for each in moving))
-        if balance is None:
-            return None
+            return []
         # Entries go first: the insert of their transaction checks and seals them.
         self._connection.execute(
-            insert(schema.ledger_entries),
+            insert(_entries),
             [
-                {
-                    "transaction_id": each.id,
-                    "ledger_account": ledger_account,
-                    "account_id": each.account_id,
-                    "amount": amount,
-                }
+                {"transaction_id": each.id, "account_id": each.account_id, **entry._asdict()}
                 for each in moving
-                for ledger_account, amount in each.entries.items()
+                for entry in each.entries
             ],
         )
-        self._connection.execute(insert(_transactions), [_row(each) for each in moving])
-        return balance
+        self._connection.execute(
+            insert(_transactions),
+            [{name: getattr(each, name) for name in _FIELDS} for each in moving],
+        )
+        changes = returned(each.entries for each in moving)
+        return GrantStore(self._connection, self._caller).move(changes)
 
     def page(self, query: PageQuery, transaction_type: TransactionType | None) -> Page:
         """Transactions that changed the account's credits, newest first by default."""
-        # A literal, as the partial index has it: with a parameter no planner would use it.
-        statement = select(_transactions).where(
-            *self._visible(), _transactions.c.amount != literal_column("0")
-        )
+        statement = select(_transactions).where(*self._visible(), _LISTED)
         if transaction_type is not None:
             statement = statement.where(_transactions.c.transaction_type == transaction_type)
         return paginate(
@@ -70,35 +70,69 @@ class LedgerStore:
             sortable={"created_at": _transactions.c.create_time},
             default="-created_at",
             tie=_transactions.c.id,
+            count_max=COUNTED_MAX,
         )
+
+    def listed(self, transaction_id: str) -> tuple[Row[Any], list[Share]]:
+        """A listed transaction and its effect on each grant. Raises NotFound."""
+        row = self._connection.execute(
+            select(_transactions).where(
+                *self._visible(), _LISTED, _transactions.c.id == transaction_id
+            )
+        ).one_or_none()
+        if row is None:
+            raise NotFound("transaction", transaction_id)
+        effect = (LedgerAccount.AVAILABLE, LedgerAccount.RESERVED)
+        return row, self._shares([transaction_id], effect)
+
+    def get(self, transaction_id: str) -> Row[Any]:
+        """Any transaction of the account. Raises NotFound."""
+        row = self._connection.execute(
+            select(_transactions).where(self._own, _transactions.c.id == transaction_id)
+        ).one_or_none()
+        if row is None:
+            raise NotFound("transaction", transaction_id)
+        return row
+
+    def by_request_key(self, request_key: str) -> Row[Any] | None:
+        """What a request did before, if it did."""
+        return self._connection.execute(
+            select(_transactions).where(self._own, _transactions.c.request_key == request_key)
+        ).one_or_none()
+
+    def spent(self, deduction_id: str) -> list[Share]:
+        """What is still spent of a deduction, by grant: charged less refunded."""
+        refunds = select(_transactions.c.id).where(
+            self._own,
+            _transactions.c.corrected_transaction_id == deduction_id,
+            _transactions.c.transaction_type == TransactionType.REFUND,
+        )
+        ids = [deduction_id, *self._connection.scalars(refunds)]
+        return self._shares(ids, (LedgerAccount.SPENT,))
+
+    def _shares(
+        self, transaction_ids: Sequence[str], accounts: Sequence[LedgerAccount]
+    ) -> list[Share]:
+        amount = func.sum(_entries.c.amount)
+        rows = self._connection.execute(
+            select(_entries.c.grant_id, amount)
+            .where(
+                _entries.c.transaction_id.in_(transaction_ids),
+                _entries.c.ledger_account.in_(accounts),
+            )
+            .group_by(_entries.c.grant_id)
+            .having(amount != 0)
+            .order_by(_entries.c.grant_id)
+        )
+        return [Share(grant_id, int(total)) for grant_id, total in rows]
 
     def _visible(self) -> list[ColumnElement[bool]]:
         """The account's, narrowed to the chosen site, or to granted sites and what has none."""
         columns, caller = _transactions.c, self._caller
-        conditions: list[ColumnElement[bool]] = [columns.account_id == caller.account_id]
+        conditions: list[ColumnElement[bool]] = [self._own]
         if caller.site_id:
             conditions.append(columns.site_id == caller.site_id)
         if caller.allowed_sites is not None:
             # Grants belong to no site; whoever may see the balance may see where it came from.
             conditions.append(or_(columns.site_id == "", columns.site_id.in_(caller.allowed_sites)))
         return conditions
-
-
-def _row(transaction: Transaction) -> dict[str, object]:
-    return {
-        "id": transaction.id,
-        "account_id": transaction.account_id,
-        "kind": transaction.kind,
-        "transaction_type": transaction.transaction_type,
-        "amount": transaction.amount,
-        "description": transaction.description,
-        "operation": transaction.operation,
-        "reservation_id": transaction.reservation_id,
-        "corrected_transaction_id": transaction.corrected_transaction_id,
-        "site_id": transaction.site_id,
-        "sector_id": transaction.sector_id,
-        "run_id": transaction.run_id,
-        "request_id": transaction.request_id,
-        "principal": transaction.principal,
-        "create_time": transaction.create_time,
-    }

@@ -1,50 +1,81 @@
-"""Reservations that nobody settled in time, whichever account they belong to."""
+"""What has run out of time, whichever account it belongs to."""
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, literal_column, select, update
 
 from services.billing import schema
 from services.billing.domain import Reservation, ReservationState
+from services.billing.store.grants import LEFT
+from services.billing.store.moment import Moment
 from services.billing.store.reservations import reservation_from_row
 
-_table = schema.reservations
+_reservations = schema.reservations
+_grants = schema.grants
+_subscriptions = schema.subscriptions
 
 
 class Overdue:
-    """What the sweeper sees. Without a tenant: no call from outside reaches it."""
+    """What the sweepers see. Without a tenant: no call from outside reaches it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, moment: Moment) -> None:
         self._connection = connection
+        self._moment = moment
 
-    def exist(self, now: datetime) -> bool:
-        """Whether there is anything to sweep; a read, so that idle sweeps write nothing."""
-        statement = select(_table.c.id).where(*self._overdue(now)).limit(1)
+    def reservations_exist(self) -> bool:
+        """Whether there is anything to expire; a read, so that idle sweeps write nothing."""
+        statement = select(_reservations.c.id).where(*self._overdue()).limit(1)
         return self._connection.execute(statement).first() is not None
 
-    def expire(self, now: datetime, limit: int) -> list[Reservation]:
+    def expire_reservations(self, limit: int) -> list[Reservation]:
         """Expires the oldest, at most `limit`, in the order of their keys.
 
         Rows that another replica is at work on are passed over, so each expires once.
         """
         chosen = self._connection.execute(
-            select(_table.c.id)
-            .where(*self._overdue(now))
-            .order_by(_table.c.expire_time)
+            select(_reservations.c.id)
+            .where(*self._overdue())
+            .order_by(_reservations.c.expire_time)
             .limit(limit)
             .with_for_update(skip_locked=True)
         ).scalars()
         rows = self._connection.execute(
-            update(_table)
-            .where(_table.c.id.in_(list(chosen)), _table.c.state == ReservationState.OPEN)
-            .values(state=ReservationState.EXPIRED, settle_time=now, settle_reason="expired")
-            .returning(_table)
+            update(_reservations)
+            .where(
+                _reservations.c.id.in_(list(chosen)),
+                _reservations.c.state == ReservationState.OPEN,
+            )
+            .values(
+                state=ReservationState.EXPIRED,
+                settle_time=self._moment(),
+                settle_reason="expired",
+            )
+            .returning(_reservations)
         )
         expired = [reservation_from_row(row) for row in rows]
         return sorted(expired, key=lambda each: (each.account_id, each.key))
 
-    def _overdue(self, now: datetime) -> list[ColumnElement[bool]]:
+    def accounts_with_grants(self, limit: int) -> list[str]:
+        """Accounts that have credits of grants past their time."""
+        statement = (
+            select(_grants.c.account_id)
+            .where(LEFT, _grants.c.expire_time <= self._moment())
+            .order_by(_grants.c.expire_time)
+            .limit(limit)
+        )
+        return sorted(set(self._connection.scalars(statement)))
+
+    def accounts_with_periods(self, limit: int) -> list[str]:
+        """Accounts whose period has ended."""
+        statement = (
+            select(_subscriptions.c.account_id)
+            .where(_subscriptions.c.period_end_time <= self._moment())
+            .order_by(_subscriptions.c.period_end_time)
+            .limit(limit)
+        )
+        return list(self._connection.scalars(statement))
+
+    def _overdue(self) -> list[ColumnElement[bool]]:
         # A literal, as the partial index has it: with a parameter no planner would use it.
-        return [_table.c.state == literal_column("'open'"), _table.c.expire_time <= now]
+        is_open = _reservations.c.state == literal_column("'open'")
+        return [is_open, _reservations.c.expire_time <= self._moment()]

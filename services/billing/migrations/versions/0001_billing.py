@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from chassis import clock
+from chassis import clock, ids
 from chassis.columns import UtcDateTime
 from chassis.plumbing import create_plumbing
 
@@ -25,6 +25,7 @@ PRICES = (
     ("linking", "", "per_request", 1),
     ("optimization", "", "per_request", 1),
 )
+DEFERRED: dict[str, Any] = {"deferrable": True, "initially": "DEFERRED"}
 
 
 def upgrade() -> None:
@@ -33,12 +34,18 @@ def upgrade() -> None:
     create_accounts()
     create_reservations()
     create_ledger()
-    create_grants_and_usage()
+    create_grants()
+    create_entries()
+    create_usage()
     seed()
 
 
 def text_column(name: str, chars: int = 64, *, null: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.String(chars), nullable=null)
+
+
+def ids_of(*names: str) -> list[sa.Column[Any]]:
+    return [text_column(f"{name}_id") for name in names]
 
 
 def number(name: str, *, null: bool = False) -> sa.Column[Any]:
@@ -73,13 +80,17 @@ def create_catalogue() -> None:
     )
     op.create_table(
         "prices",
+        text_column("id", 36),
         text_column("operation", 32),
         text_column("variant", 32),
         number("version"),
         text_column("unit", 16),
         number("credits"),
+        text_column("reason", 500),
+        text_column("principal", 128),
         time("create_time"),
         primary("prices", "operation", "variant", "version"),
+        sa.UniqueConstraint("id", name="uq_prices_id"),
         check("credits", "prices", "credits BETWEEN 0 AND 1000"),
         check("version", "prices", "version >= 1"),
     )
@@ -90,12 +101,16 @@ def create_accounts() -> None:
         "subscriptions",
         text_column("account_id"),
         text_column("plan", 32),
+        text_column("next_plan", 32, null=True),
         time("anchor_time"),
         number("period"),
+        number("period_credits"),
+        number("low_percent", null=True),
         time("period_end_time"),
         time("create_time"),
         primary("subscriptions", "account_id"),
         foreign("subscriptions", "plan", "plans.name"),
+        foreign("subscriptions", "next_plan", "plans.name"),
     )
     op.create_index("ix_subscriptions_period_end_time", "subscriptions", ["period_end_time"])
     op.create_table(
@@ -105,6 +120,7 @@ def create_accounts() -> None:
         number("available"),
         number("reserved"),
         number("spent"),
+        number("low_at"),
         primary("account_balances", "account_id"),
         check("available", "account_balances", "available >= 0"),
         check("reserved", "account_balances", "reserved >= 0"),
@@ -117,7 +133,7 @@ def create_reservations() -> None:
     op.create_table(
         "reservations",
         text_column("id", 36),
-        *(text_column(f"{name}_id") for name in ("account", "site", "sector", "run", "request")),
+        *ids_of("account", "site", "sector", "run", "api_key", "request"),
         text_column("principal", 128),
         text_column("key", 128),
         text_column("state", 16),
@@ -142,7 +158,8 @@ def create_reservations() -> None:
     partial_index(
         "ix_reservations_open_expire_time", "reservations", ["expire_time"], "state = 'open'"
     )
-    op.create_index("ix_reservations_account_id_run_id", "reservations", ["account_id", "run_id"])
+    for name in ("run_id", "create_time"):
+        op.create_index(f"ix_reservations_account_id_{name}", "reservations", ["account_id", name])
 
 
 def create_ledger() -> None:
@@ -157,62 +174,86 @@ def create_ledger() -> None:
         text_column("operation", 32, null=True),
         text_column("reservation_id", 36, null=True),
         text_column("corrected_transaction_id", 36, null=True),
-        *(text_column(f"{name}_id") for name in ("site", "sector", "run", "request")),
+        *ids_of("site", "sector", "run", "request"),
         text_column("principal", 128),
+        text_column("reason", 500),
+        text_column("request_key", 128, null=True),
+        text_column("request_hash", 64, null=True),
         time("create_time"),
         primary("ledger_transactions", "id"),
+        sa.UniqueConstraint(
+            "account_id", "request_key", name="uq_ledger_transactions_account_id_request_key"
+        ),
         foreign("ledger_transactions", "reservation_id", "reservations.id"),
         foreign("ledger_transactions", "corrected_transaction_id", "ledger_transactions.id"),
         check("typed", "ledger_transactions", "amount = 0 OR transaction_type IS NOT NULL"),
     )
-    partial_index(
-        "ix_ledger_transactions_listed",
-        "ledger_transactions",
-        ["account_id", "create_time", "id"],
-        "amount <> 0",
-    )
+    for leading in ((), ("transaction_type",), ("site_id",)):
+        partial_index(
+            "_".join(("ix_ledger_transactions_listed", *leading)),
+            "ledger_transactions",
+            ["account_id", *leading, "create_time", "id"],
+            "amount <> 0",
+        )
     op.create_index(
         "ix_ledger_transactions_reservation_id", "ledger_transactions", ["reservation_id"]
     )
-    op.create_table(
-        "ledger_entries",
-        text_column("transaction_id", 36),
-        text_column("ledger_account", 16),
-        text_column("account_id"),
-        number("amount"),
-        primary("ledger_entries", "transaction_id", "ledger_account"),
-        foreign(
-            "ledger_entries",
-            "transaction_id",
-            "ledger_transactions.id",
-            deferrable=True,
-            initially="DEFERRED",
-        ),
-        check("amount", "ledger_entries", "amount <> 0"),
+    partial_index(
+        "ix_ledger_transactions_corrected_transaction_id",
+        "ledger_transactions",
+        ["corrected_transaction_id"],
+        "corrected_transaction_id IS NOT NULL",
     )
-    op.create_index("ix_ledger_entries_account_id", "ledger_entries", ["account_id"])
 
 
-def create_grants_and_usage() -> None:
+def create_grants() -> None:
     op.create_table(
         "grants",
         text_column("id", 36),
         text_column("account_id"),
         text_column("key", 128),
         text_column("transaction_id", 36),
+        text_column("transaction_type", 16),
         number("credits"),
+        number("available"),
         number("priority"),
         time("expire_time", null=True),
+        time("revoke_time", null=True),
+        text_column("reason", 500),
+        text_column("principal", 128),
         time("create_time"),
         primary("grants", "id"),
-        foreign("grants", "transaction_id", "ledger_transactions.id"),
+        foreign("grants", "transaction_id", "ledger_transactions.id", **DEFERRED),
         sa.UniqueConstraint("account_id", "key", name="uq_grants_account_id_key"),
         check("credits", "grants", "credits > 0"),
+        check("available", "grants", "available BETWEEN 0 AND credits"),
     )
+    op.create_index("ix_grants_listed", "grants", ["account_id", "create_time", "id"])
+    partial_index("ix_grants_left", "grants", ["account_id", "priority"], "available > 0")
+    partial_index("ix_grants_expire_time", "grants", ["expire_time"], "available > 0")
+
+
+def create_entries() -> None:
+    op.create_table(
+        "ledger_entries",
+        text_column("transaction_id", 36),
+        text_column("ledger_account", 16),
+        text_column("grant_id", 36),
+        text_column("account_id"),
+        number("amount"),
+        primary("ledger_entries", "transaction_id", "ledger_account", "grant_id"),
+        foreign("ledger_entries", "transaction_id", "ledger_transactions.id", **DEFERRED),
+        foreign("ledger_entries", "grant_id", "grants.id"),
+        check("amount", "ledger_entries", "amount <> 0"),
+    )
+    op.create_index("ix_ledger_entries_account_id", "ledger_entries", ["account_id"])
+
+
+def create_usage() -> None:
     op.create_table(
         "usage_records",
         text_column("id", 36),
-        *(text_column(f"{name}_id") for name in ("account", "site", "sector", "run", "request")),
+        *ids_of("account", "site", "sector", "run", "api_key", "request"),
         text_column("operation", 32),
         number("credits"),
         text_column("model", 128),
@@ -229,8 +270,12 @@ def create_grants_and_usage() -> None:
         sa.UniqueConstraint("reservation_id", name="uq_usage_records_reservation_id"),
         check("credits", "usage_records", "credits >= 0"),
     )
-    op.create_index("ix_usage_records_listed", "usage_records", ["account_id", "create_time", "id"])
-    op.create_index("ix_usage_records_account_id_run_id", "usage_records", ["account_id", "run_id"])
+    for leading in ((), ("site_id",), ("run_id",), ("api_key_id",), ("operation",), ("model",)):
+        op.create_index(
+            "_".join(("ix_usage_records_listed", *leading)),
+            "usage_records",
+            ["account_id", *leading, "create_time", "id"],
+        )
 
 
 def partial_index(name: str, table: str, columns: list[str], rule: str) -> None:
@@ -247,9 +292,10 @@ def seed() -> None:
         plans, [{"name": name, "credits": n, "create_time": now} for name, n in PLANS.items()]
     )
     names = ("operation", "variant", "unit", "credits")
-    columns: list[Any] = [sa.column(name) for name in (*names, "version")]
-    prices = sa.table("prices", *columns, sa.column("create_time", UtcDateTime))
+    columns: list[Any] = [sa.column(name) for name in (*names, "id", "version")]
+    columns += [sa.column("reason"), sa.column("principal"), sa.column("create_time", UtcDateTime)]
+    first = {"version": 1, "reason": "", "principal": "", "create_time": now}
     op.bulk_insert(
-        prices,
-        [dict(zip(names, row, strict=True), version=1, create_time=now) for row in PRICES],
+        sa.table("prices", *columns),
+        [dict(zip(names, row, strict=True), id=ids.new_id(), **first) for row in PRICES],
     )

@@ -1,4 +1,5 @@
-"""Guards of the ledger: append-only, each transaction balances and is sealed when it is written."""
+"""Guards of the ledger: append-only, each transaction balances, for each grant apart, and is
+sealed when it is written."""
 
 from alembic import op
 
@@ -43,11 +44,14 @@ def guard_sqlite() -> None:
         """
         CREATE TRIGGER ledger_transactions_seal AFTER INSERT ON ledger_transactions
         WHEN (
-            SELECT count(*) < 2 OR sum(amount) <> 0
+            SELECT count(*) < 2
                 OR sum(CASE WHEN ledger_account IN ('available', 'reserved')
                        THEN amount ELSE 0 END) <> NEW.amount
                 OR min(account_id) <> NEW.account_id OR max(account_id) <> NEW.account_id
             FROM ledger_entries WHERE transaction_id = NEW.id
+        ) OR EXISTS (
+            SELECT 1 FROM ledger_entries WHERE transaction_id = NEW.id
+            GROUP BY grant_id HAVING sum(amount) <> 0
         )
         BEGIN SELECT RAISE(ABORT, 'the ledger transaction does not balance'); END
         """
@@ -86,11 +90,14 @@ def guard_postgresql() -> None:
         CREATE FUNCTION seal_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF (
-                SELECT count(*) < 2 OR sum(amount) <> 0
+                SELECT count(*) < 2
                     OR sum(CASE WHEN ledger_account IN ('available', 'reserved')
                            THEN amount ELSE 0 END) <> NEW.amount
                     OR min(account_id) <> NEW.account_id OR max(account_id) <> NEW.account_id
                 FROM ledger_entries WHERE transaction_id = NEW.id
+            ) OR EXISTS (
+                SELECT 1 FROM ledger_entries WHERE transaction_id = NEW.id
+                GROUP BY grant_id HAVING sum(amount) <> 0
             ) THEN
                 RAISE EXCEPTION 'the ledger transaction does not balance';
             END IF;

@@ -29,7 +29,7 @@ from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_optio
 from writer.billing.v1 import prices_pb2 as writer_dot_billing_dot_v1_dot_prices__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwriter/billing/v1/credits.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\x1a\x1ewriter/billing/v1/prices.proto\"\xc8\x01\n\x07\x42\x61lance\x12\x0f\n\x07granted\x18\x01 \x01(\x05\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12\x10\n\x08reserved\x18\x03 \x01(\x05\x12\r\n\x05spent\x18\x04 \x01(\x05\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x35\n\x11period_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fperiod_end_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd1\x03\n\x11\x43reditTransaction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x43\n\x10transaction_type\x18\x02 \x01(\x0e\x32).writer.billing.v1.CreditTransaction.Type\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x39\n\x0eoperation_type\x18\x05 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x16\n\x0ereservation_id\x18\x06 \x01(\t\x12 \n\x18\x63orrected_transaction_id\x18\x07 \x01(\t\x12\x0f\n\x07site_id\x18\x08 \x01(\t\x12\x0e\n\x06run_id\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x04Type\x12 \n\x1ctransaction_type_unspecified\x10\x00\x12\x0c\n\x08purchase\x10\x01\x12\x10\n\x0csubscription\x10\x02\x12\n\n\x06refund\x10\x03\x12\r\n\tdeduction\x10\x04\x12\x0e\n\nadjustment\x10\x05\x12\n\n\x06\x65xpiry\x10\x06\"\xf9\x02\n\x0bUsageRecord\x12\n\n\x02id\x18\x01 \x01(\t\x12\x39\n\x0eoperation_type\x18\x02 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12\x15\n\rprompt_tokens\x18\x05 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x06 \x01(\x05\x12$\n\x17provider_cost_micro_usd\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\tobject_id\x18\x08 \x01(\t\x12\x16\n\x0etransaction_id\x18\t \x01(\t\x12\x0f\n\x07site_id\x18\n \x01(\t\x12\x0e\n\x06run_id\x18\x0b \x01(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x1a\n\x18_provider_cost_micro_usd\"+\n\x12OpenAccountRequest\x12\x15\n\x04plan\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \"\x13\n\x11GetBalanceRequest\"\xd9\x01\n\x17ListTransactionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12M\n\x10transaction_type\x18\x05 \x01(\x0e\x32).writer.billing.v1.CreditTransaction.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x83\x01\n\x18ListTransactionsResponse\x12:\n\x0ctransactions\x18\x01 \x03(\x0b\x32$.writer.billing.v1.CreditTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xe1\x01\n\x10ListUsageRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x43\n\x0eoperation_type\x18\x05 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x17\n\x06run_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"o\n\x11ListUsageResponse\x12-\n\x05usage\x18\x01 \x03(\x0b\x32\x1e.writer.billing.v1.UsageRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x32\xbc\x04\n\rCreditService\x12\x61\n\x0bOpenAccount\x12%.writer.billing.v1.OpenAccountRequest\x1a\x1a.writer.billing.v1.Balance\"\x0f\xa2\xbb\x18\x0b\x08\x08\x12\x07gateway\x12\x8d\x01\n\nGetBalance\x12$.writer.billing.v1.GetBalanceRequest\x1a\x1a.writer.billing.v1.Balance\"=\xa2\xbb\x18\x12\x08\x02\x12\x05tasks*\x07\x62illing\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/billing/credits/balance\x12\xa8\x01\n\x10ListTransactions\x12*.writer.billing.v1.ListTransactionsRequest\x1a+.writer.billing.v1.ListTransactionsResponse\";\xa2\xbb\x18\x0b\x08\x05*\x07\x62illing\x82\xd3\xe4\x93\x02&\x12$/api/v1/billing/credits/transactions\x12\x8c\x01\n\tListUsage\x12#.writer.billing.v1.ListUsageRequest\x1a$.writer.billing.v1.ListUsageResponse\"4\xa2\xbb\x18\x0b\x08\x05*\x07\x62illing\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/v1/billing/credits/usageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwriter/billing/v1/credits.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\x1a\x1ewriter/billing/v1/prices.proto\"\xdb\x01\n\x07\x42\x61lance\x12\x0f\n\x07granted\x18\x01 \x01(\x05\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12\x10\n\x08reserved\x18\x03 \x01(\x05\x12\r\n\x05spent\x18\x04 \x01(\x05\x12\x0c\n\x04plan\x18\x05 \x01(\t\x12\x35\n\x11period_start_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0fperiod_end_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tnext_plan\x18\x08 \x01(\t\"\x9f\x04\n\x11\x43reditTransaction\x12\n\n\x02id\x18\x01 \x01(\t\x12\x43\n\x10transaction_type\x18\x02 \x01(\x0e\x32).writer.billing.v1.CreditTransaction.Type\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x39\n\x0eoperation_type\x18\x05 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x16\n\x0ereservation_id\x18\x06 \x01(\t\x12 \n\x18\x63orrected_transaction_id\x18\x07 \x01(\t\x12\x0f\n\x07site_id\x18\x08 \x01(\t\x12\x0e\n\x06run_id\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05\x61\x63tor\x18\x0c \x01(\t\x12-\n\x06grants\x18\r \x03(\x0b\x32\x1d.writer.billing.v1.GrantShare\"\x7f\n\x04Type\x12 \n\x1ctransaction_type_unspecified\x10\x00\x12\x0c\n\x08purchase\x10\x01\x12\x10\n\x0csubscription\x10\x02\x12\n\n\x06refund\x10\x03\x12\r\n\tdeduction\x10\x04\x12\x0e\n\nadjustment\x10\x05\x12\n\n\x06\x65xpiry\x10\x06\"/\n\nGrantShare\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\"+\n\x12OpenAccountRequest\x12\x15\n\x04plan\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \"\x13\n\x11GetBalanceRequest\",\n\x11\x43hangePlanRequest\x12\x17\n\x04plan\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"-\n\x15GetTransactionRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x8d\x01\n\x14RefundCreditsRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07\x63redits\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x1d\n\nrequest_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\xab\x01\n\x14\x41\x64justCreditsRequest\x12)\n\x07\x63redits\x18\x01 \x01(\x05\x42\x18\xbaH\x15\x1a\x13\x18\x80\x94\xeb\xdc\x03(\x80\xec\x94\xa3\xfc\xff\xff\xff\xff\x01\x38\x00\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12-\n\x18\x63orrected_transaction_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1d\n\nrequest_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\xd9\x01\n\x17ListTransactionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12M\n\x10transaction_type\x18\x05 \x01(\x0e\x32).writer.billing.v1.CreditTransaction.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"\x83\x01\n\x18ListTransactionsResponse\x12:\n\x0ctransactions\x18\x01 \x03(\x0b\x32$.writer.billing.v1.CreditTransaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x32\x9d\x08\n\rCreditService\x12\x61\n\x0bOpenAccount\x12%.writer.billing.v1.OpenAccountRequest\x1a\x1a.writer.billing.v1.Balance\"\x0f\xa2\xbb\x18\x0b\x08\x08\x12\x07gateway\x12\x8d\x01\n\nGetBalance\x12$.writer.billing.v1.GetBalanceRequest\x1a\x1a.writer.billing.v1.Balance\"=\xa2\xbb\x18\x12\x08\x02\x12\x05tasks*\x07\x62illing\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/billing/credits/balance\x12\x86\x01\n\nChangePlan\x12$.writer.billing.v1.ChangePlanRequest\x1a\x1a.writer.billing.v1.Balance\"6\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/billing/plans/change:\x01*\x12\xa8\x01\n\x10ListTransactions\x12*.writer.billing.v1.ListTransactionsRequest\x1a+.writer.billing.v1.ListTransactionsResponse\";\xa2\xbb\x18\x0b\x08\x05*\x07\x62illing\x82\xd3\xe4\x93\x02&\x12$/api/v1/billing/credits/transactions\x12\xa2\x01\n\x0eGetTransaction\x12(.writer.billing.v1.GetTransactionRequest\x1a$.writer.billing.v1.CreditTransaction\"@\xa2\xbb\x18\x0b\x08\x05*\x07\x62illing\x82\xd3\xe4\x93\x02+\x12)/api/v1/billing/credits/transactions/{id}\x12\x9c\x01\n\rRefundCredits\x12\'.writer.billing.v1.RefundCreditsRequest\x1a$.writer.billing.v1.CreditTransaction\"<\xa2\xbb\x18\x0e\x08\x07 \xc9\x01*\x07\x62illing\x82\xd3\xe4\x93\x02$\"\x1f/api/v1/billing/credits/refunds:\x01*\x12\xa0\x01\n\rAdjustCredits\x12\'.writer.billing.v1.AdjustCreditsRequest\x1a$.writer.billing.v1.CreditTransaction\"@\xa2\xbb\x18\x0e\x08\x07 \xc9\x01*\x07\x62illing\x82\xd3\xe4\x93\x02(\"#/api/v1/billing/credits/adjustments:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPENACCOUNTREQUEST'].fields_by_name['plan']._loaded_options = None
   _globals['_OPENACCOUNTREQUEST'].fields_by_name['plan']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_CHANGEPLANREQUEST'].fields_by_name['plan']._loaded_options = None
+  _globals['_CHANGEPLANREQUEST'].fields_by_name['plan']._serialized_options = b'\272H\006r\004\020\001\030 '
+  _globals['_GETTRANSACTIONREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETTRANSACTIONREQUEST'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['transaction_id']._loaded_options = None
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['credits']._loaded_options = None
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['credits']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REFUNDCREDITSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['credits']._loaded_options = None
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['credits']._serialized_options = b'\272H\025\032\023\030\200\224\353\334\003(\200\354\224\243\374\377\377\377\377\0018\000'
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['corrected_transaction_id']._loaded_options = None
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['corrected_transaction_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_ADJUSTCREDITSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -48,46 +68,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\004r\002\030@'
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['transaction_type']._loaded_options = None
   _globals['_LISTTRANSACTIONSREQUEST'].fields_by_name['transaction_type']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['page_size']._loaded_options = None
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\006\032\004\030d(\000'
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['page_token']._loaded_options = None
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\020'
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['skip']._loaded_options = None
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['skip']._serialized_options = b'\272H\007\032\005\030\220N(\000'
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['order_by']._loaded_options = None
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\004r\002\030@'
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['operation_type']._loaded_options = None
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['operation_type']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['run_id']._loaded_options = None
-  _globals['_LISTUSAGEREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_CREDITSERVICE'].methods_by_name['OpenAccount']._loaded_options = None
   _globals['_CREDITSERVICE'].methods_by_name['OpenAccount']._serialized_options = b'\242\273\030\013\010\010\022\007gateway'
   _globals['_CREDITSERVICE'].methods_by_name['GetBalance']._loaded_options = None
   _globals['_CREDITSERVICE'].methods_by_name['GetBalance']._serialized_options = b'\242\273\030\022\010\002\022\005tasks*\007billing\202\323\344\223\002!\022\037/api/v1/billing/credits/balance'
+  _globals['_CREDITSERVICE'].methods_by_name['ChangePlan']._loaded_options = None
+  _globals['_CREDITSERVICE'].methods_by_name['ChangePlan']._serialized_options = b'\242\273\030\013\010\006*\007billing\202\323\344\223\002!\"\034/api/v1/billing/plans/change:\001*'
   _globals['_CREDITSERVICE'].methods_by_name['ListTransactions']._loaded_options = None
   _globals['_CREDITSERVICE'].methods_by_name['ListTransactions']._serialized_options = b'\242\273\030\013\010\005*\007billing\202\323\344\223\002&\022$/api/v1/billing/credits/transactions'
-  _globals['_CREDITSERVICE'].methods_by_name['ListUsage']._loaded_options = None
-  _globals['_CREDITSERVICE'].methods_by_name['ListUsage']._serialized_options = b'\242\273\030\013\010\005*\007billing\202\323\344\223\002\037\022\035/api/v1/billing/credits/usage'
+  _globals['_CREDITSERVICE'].methods_by_name['GetTransaction']._loaded_options = None
+  _globals['_CREDITSERVICE'].methods_by_name['GetTransaction']._serialized_options = b'\242\273\030\013\010\005*\007billing\202\323\344\223\002+\022)/api/v1/billing/credits/transactions/{id}'
+  _globals['_CREDITSERVICE'].methods_by_name['RefundCredits']._loaded_options = None
+  _globals['_CREDITSERVICE'].methods_by_name['RefundCredits']._serialized_options = b'\242\273\030\016\010\007 \311\001*\007billing\202\323\344\223\002$\"\037/api/v1/billing/credits/refunds:\001*'
+  _globals['_CREDITSERVICE'].methods_by_name['AdjustCredits']._loaded_options = None
+  _globals['_CREDITSERVICE'].methods_by_name['AdjustCredits']._serialized_options = b'\242\273\030\016\010\007 \311\001*\007billing\202\323\344\223\002(\"#/api/v1/billing/credits/adjustments:\001*'
   _globals['_BALANCE']._serialized_start=212
-  _globals['_BALANCE']._serialized_end=412
-  _globals['_CREDITTRANSACTION']._serialized_start=415
-  _globals['_CREDITTRANSACTION']._serialized_end=880
-  _globals['_CREDITTRANSACTION_TYPE']._serialized_start=753
-  _globals['_CREDITTRANSACTION_TYPE']._serialized_end=880
-  _globals['_USAGERECORD']._serialized_start=883
-  _globals['_USAGERECORD']._serialized_end=1260
-  _globals['_OPENACCOUNTREQUEST']._serialized_start=1262
-  _globals['_OPENACCOUNTREQUEST']._serialized_end=1305
-  _globals['_GETBALANCEREQUEST']._serialized_start=1307
-  _globals['_GETBALANCEREQUEST']._serialized_end=1326
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=1329
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=1546
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=1549
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=1680
-  _globals['_LISTUSAGEREQUEST']._serialized_start=1683
-  _globals['_LISTUSAGEREQUEST']._serialized_end=1908
-  _globals['_LISTUSAGERESPONSE']._serialized_start=1910
-  _globals['_LISTUSAGERESPONSE']._serialized_end=2021
-  _globals['_CREDITSERVICE']._serialized_start=2024
-  _globals['_CREDITSERVICE']._serialized_end=2596
+  _globals['_BALANCE']._serialized_end=431
+  _globals['_CREDITTRANSACTION']._serialized_start=434
+  _globals['_CREDITTRANSACTION']._serialized_end=977
+  _globals['_CREDITTRANSACTION_TYPE']._serialized_start=850
+  _globals['_CREDITTRANSACTION_TYPE']._serialized_end=977
+  _globals['_GRANTSHARE']._serialized_start=979
+  _globals['_GRANTSHARE']._serialized_end=1026
+  _globals['_OPENACCOUNTREQUEST']._serialized_start=1028
+  _globals['_OPENACCOUNTREQUEST']._serialized_end=1071
+  _globals['_GETBALANCEREQUEST']._serialized_start=1073
+  _globals['_GETBALANCEREQUEST']._serialized_end=1092
+  _globals['_CHANGEPLANREQUEST']._serialized_start=1094
+  _globals['_CHANGEPLANREQUEST']._serialized_end=1138
+  _globals['_GETTRANSACTIONREQUEST']._serialized_start=1140
+  _globals['_GETTRANSACTIONREQUEST']._serialized_end=1185
+  _globals['_REFUNDCREDITSREQUEST']._serialized_start=1188
+  _globals['_REFUNDCREDITSREQUEST']._serialized_end=1329
+  _globals['_ADJUSTCREDITSREQUEST']._serialized_start=1332
+  _globals['_ADJUSTCREDITSREQUEST']._serialized_end=1503
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=1506
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=1723
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=1726
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=1857
+  _globals['_CREDITSERVICE']._serialized_start=1860
+  _globals['_CREDITSERVICE']._serialized_end=2913
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Balance(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     PERIOD_START_TIME_FIELD_NUMBER: _builtins.int
     PERIOD_END_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_PLAN_FIELD_NUMBER: _builtins.int
     granted: _builtins.int
     """Credits granted so far, less what expired or was revoked."""
     available: _builtins.int
@@ -44,6 +45,8 @@ class Balance(_message.Message):
     """Credits spent so far."""
     plan: _builtins.str
     """The account's plan."""
+    next_plan: _builtins.str
+    """The plan from the next period on; empty when it stays."""
     @_builtins.property
     def period_start_time(self) -> _timestamp_pb2.Timestamp:
         """Start of the plan's current period."""
@@ -62,10 +65,11 @@ class Balance(_message.Message):
         plan: _builtins.str = ...,
         period_start_time: _timestamp_pb2.Timestamp | None = ...,
         period_end_time: _timestamp_pb2.Timestamp | None = ...,
+        next_plan: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["period_end_time", b"period_end_time", "period_start_time", b"period_start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "granted", b"granted", "period_end_time", b"period_end_time", "period_start_time", b"period_start_time", "plan", b"plan", "reserved", b"reserved", "spent", b"spent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "granted", b"granted", "next_plan", b"next_plan", "period_end_time", b"period_end_time", "period_start_time", b"period_start_time", "plan", b"plan", "reserved", b"reserved", "spent", b"spent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -126,6 +130,9 @@ class CreditTransaction(_message.Message):
     SITE_ID_FIELD_NUMBER: _builtins.int
     RUN_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     transaction_type: Global___CreditTransaction.Type.ValueType
@@ -144,9 +151,19 @@ class CreditTransaction(_message.Message):
     """The site that the credits were used for."""
     run_id: _builtins.str
     """The run that the credits were used for."""
+    reason: _builtins.str
+    """Why, as the operator put it."""
+    actor: _builtins.str
+    """Who caused it, such as `user:<id>` or `service:tasks`; for an operator at work on another
+    account, followed by `@` and the operator's own account.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
+
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantShare]:
+        """Which grants it came from or went to; only where one transaction is asked for."""
 
     def __init__(
         self,
@@ -161,88 +178,43 @@ class CreditTransaction(_message.Message):
         site_id: _builtins.str = ...,
         run_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        grants: _abc.Iterable[Global___GrantShare] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "corrected_transaction_id", b"corrected_transaction_id", "create_time", b"create_time", "description", b"description", "id", b"id", "operation_type", b"operation_type", "reservation_id", b"reservation_id", "run_id", b"run_id", "site_id", b"site_id", "transaction_type", b"transaction_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "amount", b"amount", "corrected_transaction_id", b"corrected_transaction_id", "create_time", b"create_time", "description", b"description", "grants", b"grants", "id", b"id", "operation_type", b"operation_type", "reason", b"reason", "reservation_id", b"reservation_id", "run_id", b"run_id", "site_id", b"site_id", "transaction_type", b"transaction_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreditTransaction: _TypeAlias = CreditTransaction  # noqa: Y015
 
 @_typing.final
-class UsageRecord(_message.Message):
-    """One AI call."""
+class GrantShare(_message.Message):
+    """A grant's part in a transaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ID_FIELD_NUMBER: _builtins.int
-    OPERATION_TYPE_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
-    MODEL_FIELD_NUMBER: _builtins.int
-    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
-    COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
-    PROVIDER_COST_MICRO_USD_FIELD_NUMBER: _builtins.int
-    OBJECT_ID_FIELD_NUMBER: _builtins.int
-    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
-    SITE_ID_FIELD_NUMBER: _builtins.int
-    RUN_ID_FIELD_NUMBER: _builtins.int
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """UUIDv7."""
-    operation_type: _prices_pb2.Operation.Type.ValueType
-    """What was done."""
+    grant_id: _builtins.str
+    """The grant."""
     credits: _builtins.int
-    """Credits charged; 0 when it failed, came too late or costs nothing."""
-    model: _builtins.str
-    """The model, as the provider named it."""
-    prompt_tokens: _builtins.int
-    """Tokens sent."""
-    completion_tokens: _builtins.int
-    """Tokens received."""
-    provider_cost_micro_usd: _builtins.int
-    """What the provider charged in millionths of a US dollar; absent when unknown."""
-    object_id: _builtins.str
-    """Id of the thing paid for: a generation, a set of prompts or an image."""
-    transaction_id: _builtins.str
-    """The ledger transaction that charged it; empty when nothing was charged."""
-    site_id: _builtins.str
-    """The site that it was for."""
-    run_id: _builtins.str
-    """The run that it was for."""
-    request_id: _builtins.str
-    """The request that it came from."""
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was noted."""
-
+    """Effect on the grant's credits, signed as the transaction's amount."""
     def __init__(
         self,
         *,
-        id: _builtins.str = ...,
-        operation_type: _prices_pb2.Operation.Type.ValueType = ...,
+        grant_id: _builtins.str = ...,
         credits: _builtins.int = ...,
-        model: _builtins.str = ...,
-        prompt_tokens: _builtins.int = ...,
-        completion_tokens: _builtins.int = ...,
-        provider_cost_micro_usd: _builtins.int | None = ...,
-        object_id: _builtins.str = ...,
-        transaction_id: _builtins.str = ...,
-        site_id: _builtins.str = ...,
-        run_id: _builtins.str = ...,
-        request_id: _builtins.str = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_provider_cost_micro_usd", b"_provider_cost_micro_usd", "create_time", b"create_time", "provider_cost_micro_usd", b"provider_cost_micro_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provider_cost_micro_usd", b"_provider_cost_micro_usd", "completion_tokens", b"completion_tokens", "create_time", b"create_time", "credits", b"credits", "id", b"id", "model", b"model", "object_id", b"object_id", "operation_type", b"operation_type", "prompt_tokens", b"prompt_tokens", "provider_cost_micro_usd", b"provider_cost_micro_usd", "request_id", b"request_id", "run_id", b"run_id", "site_id", b"site_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "grant_id", b"grant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__provider_cost_micro_usd: _TypeAlias = _typing.Literal["provider_cost_micro_usd"]  # noqa: Y015
-    _WhichOneofArgType__provider_cost_micro_usd: _TypeAlias = _typing.Literal["_provider_cost_micro_usd", b"_provider_cost_micro_usd"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_cost_micro_usd) -> _WhichOneofReturnType__provider_cost_micro_usd | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___UsageRecord: _TypeAlias = UsageRecord  # noqa: Y015
+Global___GrantShare: _TypeAlias = GrantShare  # noqa: Y015
 
 @_typing.final
 class OpenAccountRequest(_message.Message):
@@ -282,6 +254,118 @@ class GetBalanceRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetBalanceRequest: _TypeAlias = GetBalanceRequest  # noqa: Y015
+
+@_typing.final
+class ChangePlanRequest(_message.Message):
+    """Request of ChangePlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    plan: _builtins.str
+    """Name of the plan."""
+    def __init__(
+        self,
+        *,
+        plan: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePlanRequest: _TypeAlias = ChangePlanRequest  # noqa: Y015
+
+@_typing.final
+class GetTransactionRequest(_message.Message):
+    """Request of GetTransaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the transaction."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTransactionRequest: _TypeAlias = GetTransactionRequest  # noqa: Y015
+
+@_typing.final
+class RefundCreditsRequest(_message.Message):
+    """Request of RefundCredits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The deduction to refund."""
+    credits: _builtins.int
+    """Credits to give back; 0 means all that is left of the deduction."""
+    reason: _builtins.str
+    """Why; kept with the transaction. 1 to 500 characters."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat. 1 to 64 characters."""
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "reason", b"reason", "request_id", b"request_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundCreditsRequest: _TypeAlias = RefundCreditsRequest  # noqa: Y015
+
+@_typing.final
+class AdjustCreditsRequest(_message.Message):
+    """Request of AdjustCredits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CORRECTED_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    credits: _builtins.int
+    """Credits to add, or to take where negative; not 0, at most 1,000,000,000 either way."""
+    reason: _builtins.str
+    """Why; kept with the transaction. 1 to 500 characters."""
+    corrected_transaction_id: _builtins.str
+    """The transaction that this one puts right, if any."""
+    request_id: _builtins.str
+    """Makes the call safe to repeat. 1 to 64 characters."""
+    def __init__(
+        self,
+        *,
+        credits: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        corrected_transaction_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corrected_transaction_id", b"corrected_transaction_id", "credits", b"credits", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustCreditsRequest: _TypeAlias = AdjustCreditsRequest  # noqa: Y015
 
 @_typing.final
 class ListTransactionsRequest(_message.Message):
@@ -333,7 +417,7 @@ class ListTransactionsResponse(_message.Message):
     next_page_token: _builtins.str
     """Token of the next page; empty on the last."""
     total_size: _builtins.int
-    """Rows that the filters match, over all pages."""
+    """Rows that the filters match, over all pages; 10,101 means: more than 10,100."""
     @_builtins.property
     def transactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditTransaction]:
         """The page."""
@@ -352,77 +436,3 @@ class ListTransactionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListTransactionsResponse: _TypeAlias = ListTransactionsResponse  # noqa: Y015
-
-@_typing.final
-class ListUsageRequest(_message.Message):
-    """Request of ListUsage."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    SKIP_FIELD_NUMBER: _builtins.int
-    ORDER_BY_FIELD_NUMBER: _builtins.int
-    OPERATION_TYPE_FIELD_NUMBER: _builtins.int
-    RUN_ID_FIELD_NUMBER: _builtins.int
-    page_size: _builtins.int
-    """Rows in a page: 0 means 20, at most 100."""
-    page_token: _builtins.str
-    """Where the page before ended; bound to the same filters and order."""
-    skip: _builtins.int
-    """Rows to leave out first, for page numbers; at most 10,000. Not with `page_token`."""
-    order_by: _builtins.str
-    """created_at; a leading `-` turns the order round."""
-    operation_type: _prices_pb2.Operation.Type.ValueType
-    """Only this operation."""
-    run_id: _builtins.str
-    """Only this run."""
-    def __init__(
-        self,
-        *,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
-        skip: _builtins.int = ...,
-        order_by: _builtins.str = ...,
-        operation_type: _prices_pb2.Operation.Type.ValueType = ...,
-        run_id: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_type", b"operation_type", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id", "skip", b"skip"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListUsageRequest: _TypeAlias = ListUsageRequest  # noqa: Y015
-
-@_typing.final
-class ListUsageResponse(_message.Message):
-    """Response of ListUsage."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    USAGE_FIELD_NUMBER: _builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
-    next_page_token: _builtins.str
-    """Token of the next page; empty on the last."""
-    total_size: _builtins.int
-    """Rows that the filters match, over all pages."""
-    @_builtins.property
-    def usage(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsageRecord]:
-        """The page."""
-
-    def __init__(
-        self,
-        *,
-        usage: _abc.Iterable[Global___UsageRecord] | None = ...,
-        next_page_token: _builtins.str = ...,
-        total_size: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "total_size", b"total_size", "usage", b"usage"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListUsageResponse: _TypeAlias = ListUsageResponse  # noqa: Y015

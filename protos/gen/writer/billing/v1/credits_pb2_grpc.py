@@ -45,15 +45,30 @@ class CreditServiceStub:
                 request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.GetBalanceRequest.SerializeToString,
                 response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.Balance.FromString,
                 _registered_method=True)
+        self.ChangePlan = channel.unary_unary(
+                '/writer.billing.v1.CreditService/ChangePlan',
+                request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.ChangePlanRequest.SerializeToString,
+                response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.Balance.FromString,
+                _registered_method=True)
         self.ListTransactions = channel.unary_unary(
                 '/writer.billing.v1.CreditService/ListTransactions',
                 request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListTransactionsRequest.SerializeToString,
                 response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListTransactionsResponse.FromString,
                 _registered_method=True)
-        self.ListUsage = channel.unary_unary(
-                '/writer.billing.v1.CreditService/ListUsage',
-                request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListUsageRequest.SerializeToString,
-                response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListUsageResponse.FromString,
+        self.GetTransaction = channel.unary_unary(
+                '/writer.billing.v1.CreditService/GetTransaction',
+                request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.GetTransactionRequest.SerializeToString,
+                response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.FromString,
+                _registered_method=True)
+        self.RefundCredits = channel.unary_unary(
+                '/writer.billing.v1.CreditService/RefundCredits',
+                request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.RefundCreditsRequest.SerializeToString,
+                response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.FromString,
+                _registered_method=True)
+        self.AdjustCredits = channel.unary_unary(
+                '/writer.billing.v1.CreditService/AdjustCredits',
+                request_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.AdjustCreditsRequest.SerializeToString,
+                response_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.FromString,
                 _registered_method=True)
 
 
@@ -73,6 +88,20 @@ class CreditServiceServicer:
 
     def GetBalance(self, request, context):
         """Returns the balance of the account: zeros without a plan for one that was never opened.
+        Changes nothing and refuses nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePlan(self, request, context):
+        """Puts the account on another plan.
+
+        A larger plan begins at once: what it has more than was granted in this period is granted
+        now and expires with the period. A smaller one begins with the next period; nothing is
+        taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
+        except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
+        INVALID_FIELDS and an account that was never opened with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,15 +112,41 @@ class CreditServiceServicer:
 
         Holding credits back and giving them back does not change them and is not listed, so
         that with nothing reserved the amounts add up to `available`. With a site chosen, only
-        what was used for it.
+        what was used for it. Changes nothing; refuses a page token of another list with
+        PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListUsage(self, request, context):
-        """Lists the AI calls made for the account, newest first; those that failed or came too late
-        to be charged with 0 credits.
+    def GetTransaction(self, request, context):
+        """Returns one transaction with the grants that it came from or went to; refuses one that is
+        not listed for the caller with NOT_FOUND. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundCredits(self, request, context):
+        """Gives spent credits back, to the grants that paid.
+
+        What burned last comes back first. What came from a grant that has ended since comes back
+        as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
+        the same request answers the same transaction, another under the same id is refused with
+        REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
+        transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdjustCredits(self, request, context):
+        """Puts an account's credits right: adds some as a grant that does not expire, or takes some
+        of what is available, in burn order.
+
+        May name the transaction that it corrects. Idempotent by `request_id`, for ever, as
+        RefundCredits is. Refuses to take more than is available with INSUFFICIENT_CREDITS, an unknown
+        transaction with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,15 +165,30 @@ def add_CreditServiceServicer_to_server(servicer, server):
                     request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.GetBalanceRequest.FromString,
                     response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.Balance.SerializeToString,
             ),
+            'ChangePlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePlan,
+                    request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.ChangePlanRequest.FromString,
+                    response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.Balance.SerializeToString,
+            ),
             'ListTransactions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTransactions,
                     request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListTransactionsRequest.FromString,
                     response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListTransactionsResponse.SerializeToString,
             ),
-            'ListUsage': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListUsage,
-                    request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListUsageRequest.FromString,
-                    response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.ListUsageResponse.SerializeToString,
+            'GetTransaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTransaction,
+                    request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.GetTransactionRequest.FromString,
+                    response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.SerializeToString,
+            ),
+            'RefundCredits': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundCredits,
+                    request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.RefundCreditsRequest.FromString,
+                    response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.SerializeToString,
+            ),
+            'AdjustCredits': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustCredits,
+                    request_deserializer=writer_dot_billing_dot_v1_dot_credits__pb2.AdjustCreditsRequest.FromString,
+                    response_serializer=writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -187,6 +257,33 @@ class CreditService:
             _registered_method=True)
 
     @staticmethod
+    def ChangePlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.billing.v1.CreditService/ChangePlan',
+            writer_dot_billing_dot_v1_dot_credits__pb2.ChangePlanRequest.SerializeToString,
+            writer_dot_billing_dot_v1_dot_credits__pb2.Balance.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListTransactions(request,
             target,
             options=(),
@@ -214,7 +311,7 @@ class CreditService:
             _registered_method=True)
 
     @staticmethod
-    def ListUsage(request,
+    def GetTransaction(request,
             target,
             options=(),
             channel_credentials=None,
@@ -227,9 +324,63 @@ class CreditService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/writer.billing.v1.CreditService/ListUsage',
-            writer_dot_billing_dot_v1_dot_credits__pb2.ListUsageRequest.SerializeToString,
-            writer_dot_billing_dot_v1_dot_credits__pb2.ListUsageResponse.FromString,
+            '/writer.billing.v1.CreditService/GetTransaction',
+            writer_dot_billing_dot_v1_dot_credits__pb2.GetTransactionRequest.SerializeToString,
+            writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundCredits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.billing.v1.CreditService/RefundCredits',
+            writer_dot_billing_dot_v1_dot_credits__pb2.RefundCreditsRequest.SerializeToString,
+            writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustCredits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.billing.v1.CreditService/AdjustCredits',
+            writer_dot_billing_dot_v1_dot_credits__pb2.AdjustCreditsRequest.SerializeToString,
+            writer_dot_billing_dot_v1_dot_credits__pb2.CreditTransaction.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,17 +40,46 @@ class CreditServiceStub:
     the balance. An unknown plan is refused with INVALID_FIELDS.
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_credits_pb2.GetBalanceRequest, _credits_pb2.Balance]
-    """Returns the balance of the account: zeros without a plan for one that was never opened."""
+    """Returns the balance of the account: zeros without a plan for one that was never opened.
+    Changes nothing and refuses nothing.
+    """
+    ChangePlan: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ChangePlanRequest, _credits_pb2.Balance]
+    """Puts the account on another plan.
+
+    A larger plan begins at once: what it has more than was granted in this period is granted
+    now and expires with the period. A smaller one begins with the next period; nothing is
+    taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
+    except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
+    INVALID_FIELDS and an account that was never opened with NOT_FOUND.
+    """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ListTransactionsRequest, _credits_pb2.ListTransactionsResponse]
     """Lists what changed the account's credits, newest first.
 
     Holding credits back and giving them back does not change them and is not listed, so
     that with nothing reserved the amounts add up to `available`. With a site chosen, only
-    what was used for it.
+    what was used for it. Changes nothing; refuses a page token of another list with
+    PAGE_TOKEN_INVALID.
     """
-    ListUsage: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ListUsageRequest, _credits_pb2.ListUsageResponse]
-    """Lists the AI calls made for the account, newest first; those that failed or came too late
-    to be charged with 0 credits.
+    GetTransaction: _grpc.UnaryUnaryMultiCallable[_credits_pb2.GetTransactionRequest, _credits_pb2.CreditTransaction]
+    """Returns one transaction with the grants that it came from or went to; refuses one that is
+    not listed for the caller with NOT_FOUND. Changes nothing.
+    """
+    RefundCredits: _grpc.UnaryUnaryMultiCallable[_credits_pb2.RefundCreditsRequest, _credits_pb2.CreditTransaction]
+    """Gives spent credits back, to the grants that paid.
+
+    What burned last comes back first. What came from a grant that has ended since comes back
+    as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
+    the same request answers the same transaction, another under the same id is refused with
+    REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
+    transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
+    """
+    AdjustCredits: _grpc.UnaryUnaryMultiCallable[_credits_pb2.AdjustCreditsRequest, _credits_pb2.CreditTransaction]
+    """Puts an account's credits right: adds some as a grant that does not expire, or takes some
+    of what is available, in burn order.
+
+    May name the transaction that it corrects. Idempotent by `request_id`, for ever, as
+    RefundCredits is. Refuses to take more than is available with INSUFFICIENT_CREDITS, an unknown
+    transaction with NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -65,17 +94,46 @@ class CreditServiceAsyncStub(CreditServiceStub):
     the balance. An unknown plan is refused with INVALID_FIELDS.
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_credits_pb2.GetBalanceRequest, _credits_pb2.Balance]  # type: ignore[assignment]
-    """Returns the balance of the account: zeros without a plan for one that was never opened."""
+    """Returns the balance of the account: zeros without a plan for one that was never opened.
+    Changes nothing and refuses nothing.
+    """
+    ChangePlan: _aio.UnaryUnaryMultiCallable[_credits_pb2.ChangePlanRequest, _credits_pb2.Balance]  # type: ignore[assignment]
+    """Puts the account on another plan.
+
+    A larger plan begins at once: what it has more than was granted in this period is granted
+    now and expires with the period. A smaller one begins with the next period; nothing is
+    taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
+    except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
+    INVALID_FIELDS and an account that was never opened with NOT_FOUND.
+    """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_credits_pb2.ListTransactionsRequest, _credits_pb2.ListTransactionsResponse]  # type: ignore[assignment]
     """Lists what changed the account's credits, newest first.
 
     Holding credits back and giving them back does not change them and is not listed, so
     that with nothing reserved the amounts add up to `available`. With a site chosen, only
-    what was used for it.
+    what was used for it. Changes nothing; refuses a page token of another list with
+    PAGE_TOKEN_INVALID.
     """
-    ListUsage: _aio.UnaryUnaryMultiCallable[_credits_pb2.ListUsageRequest, _credits_pb2.ListUsageResponse]  # type: ignore[assignment]
-    """Lists the AI calls made for the account, newest first; those that failed or came too late
-    to be charged with 0 credits.
+    GetTransaction: _aio.UnaryUnaryMultiCallable[_credits_pb2.GetTransactionRequest, _credits_pb2.CreditTransaction]  # type: ignore[assignment]
+    """Returns one transaction with the grants that it came from or went to; refuses one that is
+    not listed for the caller with NOT_FOUND. Changes nothing.
+    """
+    RefundCredits: _aio.UnaryUnaryMultiCallable[_credits_pb2.RefundCreditsRequest, _credits_pb2.CreditTransaction]  # type: ignore[assignment]
+    """Gives spent credits back, to the grants that paid.
+
+    What burned last comes back first. What came from a grant that has ended since comes back
+    as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
+    the same request answers the same transaction, another under the same id is refused with
+    REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
+    transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
+    """
+    AdjustCredits: _aio.UnaryUnaryMultiCallable[_credits_pb2.AdjustCreditsRequest, _credits_pb2.CreditTransaction]  # type: ignore[assignment]
+    """Puts an account's credits right: adds some as a grant that does not expire, or takes some
+    of what is available, in burn order.
+
+    May name the transaction that it corrects. Idempotent by `request_id`, for ever, as
+    RefundCredits is. Refuses to take more than is available with INSUFFICIENT_CREDITS, an unknown
+    transaction with NOT_FOUND.
     """
 
 class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -99,7 +157,24 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credits_pb2.GetBalanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credits_pb2.Balance, _abc.Awaitable[_credits_pb2.Balance]]:
-        """Returns the balance of the account: zeros without a plan for one that was never opened."""
+        """Returns the balance of the account: zeros without a plan for one that was never opened.
+        Changes nothing and refuses nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePlan(
+        self,
+        request: _credits_pb2.ChangePlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credits_pb2.Balance, _abc.Awaitable[_credits_pb2.Balance]]:
+        """Puts the account on another plan.
+
+        A larger plan begins at once: what it has more than was granted in this period is granted
+        now and expires with the period. A smaller one begins with the next period; nothing is
+        taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
+        except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
+        INVALID_FIELDS and an account that was never opened with NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListTransactions(
@@ -111,17 +186,47 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Holding credits back and giving them back does not change them and is not listed, so
         that with nothing reserved the amounts add up to `available`. With a site chosen, only
-        what was used for it.
+        what was used for it. Changes nothing; refuses a page token of another list with
+        PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod
-    def ListUsage(
+    def GetTransaction(
         self,
-        request: _credits_pb2.ListUsageRequest,
+        request: _credits_pb2.GetTransactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_credits_pb2.ListUsageResponse, _abc.Awaitable[_credits_pb2.ListUsageResponse]]:
-        """Lists the AI calls made for the account, newest first; those that failed or came too late
-        to be charged with 0 credits.
+    ) -> _typing.Union[_credits_pb2.CreditTransaction, _abc.Awaitable[_credits_pb2.CreditTransaction]]:
+        """Returns one transaction with the grants that it came from or went to; refuses one that is
+        not listed for the caller with NOT_FOUND. Changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundCredits(
+        self,
+        request: _credits_pb2.RefundCreditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credits_pb2.CreditTransaction, _abc.Awaitable[_credits_pb2.CreditTransaction]]:
+        """Gives spent credits back, to the grants that paid.
+
+        What burned last comes back first. What came from a grant that has ended since comes back
+        as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
+        the same request answers the same transaction, another under the same id is refused with
+        REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
+        transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def AdjustCredits(
+        self,
+        request: _credits_pb2.AdjustCreditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_credits_pb2.CreditTransaction, _abc.Awaitable[_credits_pb2.CreditTransaction]]:
+        """Puts an account's credits right: adds some as a grant that does not expire, or takes some
+        of what is available, in burn order.
+
+        May name the transaction that it corrects. Idempotent by `request_id`, for ever, as
+        RefundCredits is. Refuses to take more than is available with INSUFFICIENT_CREDITS, an unknown
+        transaction with NOT_FOUND.
         """
 
 def add_CreditServiceServicer_to_server(servicer: CreditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

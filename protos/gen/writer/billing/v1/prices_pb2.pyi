@@ -127,6 +127,8 @@ class CreditCost(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     operation_type: Global___Operation.Type.ValueType
     """The operation."""
     variant: _builtins.str
@@ -137,6 +139,10 @@ class CreditCost(_message.Message):
     """Credits for a unit; 0 is allowed."""
     version: _builtins.int
     """Version of the price, from 1."""
+    etag: _builtins.str
+    """The version once more, to be sent back with a change."""
+    reason: _builtins.str
+    """Why the price was changed, as the operator put it; empty for the first one."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version came into force."""
@@ -150,10 +156,12 @@ class CreditCost(_message.Message):
         credits: _builtins.int = ...,
         version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits", b"credits", "operation_type", b"operation_type", "unit", b"unit", "variant", b"variant", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits", b"credits", "etag", b"etag", "operation_type", b"operation_type", "reason", b"reason", "unit", b"unit", "variant", b"variant", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -233,6 +241,120 @@ class ListCostsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCostsResponse: _TypeAlias = ListCostsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateCostRequest(_message.Message):
+    """Request of UpdateCost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_TYPE_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    operation_type: Global___Operation.Type.ValueType
+    """The operation."""
+    variant: _builtins.str
+    """Variant, such as `standard` or `premium`; empty for the default."""
+    credits: _builtins.int
+    """Credits for a unit, 0 to 1,000."""
+    unit: Global___CreditCost.Unit.ValueType
+    """What the price is for; as before when absent. Words stay words."""
+    reason: _builtins.str
+    """Why; kept with the version. 1 to 500 characters."""
+    etag: _builtins.str
+    """The version that was read; empty for any."""
+    def __init__(
+        self,
+        *,
+        operation_type: Global___Operation.Type.ValueType = ...,
+        variant: _builtins.str = ...,
+        credits: _builtins.int | None = ...,
+        unit: Global___CreditCost.Unit.ValueType = ...,
+        reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "etag", b"etag", "operation_type", b"operation_type", "reason", b"reason", "unit", b"unit", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
+    _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credits) -> _WhichOneofReturnType__credits | None: ...
+
+Global___UpdateCostRequest: _TypeAlias = UpdateCostRequest  # noqa: Y015
+
+@_typing.final
+class ListCostVersionsRequest(_message.Message):
+    """Request of ListCostVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    OPERATION_TYPE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows in a page: 0 means 20, at most 100."""
+    page_token: _builtins.str
+    """Where the page before ended; bound to the same filters and order."""
+    skip: _builtins.int
+    """Rows to leave out first, for page numbers; at most 10,000. Not with `page_token`."""
+    order_by: _builtins.str
+    """created_at; a leading `-` turns the order round."""
+    operation_type: Global___Operation.Type.ValueType
+    """Only this operation."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        skip: _builtins.int = ...,
+        order_by: _builtins.str = ...,
+        operation_type: Global___Operation.Type.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_type", b"operation_type", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "skip", b"skip"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCostVersionsRequest: _TypeAlias = ListCostVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListCostVersionsResponse(_message.Message):
+    """Response of ListCostVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COSTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    total_size: _builtins.int
+    """Rows that the filters match, over all pages."""
+    @_builtins.property
+    def costs(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditCost]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        costs: _abc.Iterable[Global___CreditCost] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs", "next_page_token", b"next_page_token", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCostVersionsResponse: _TypeAlias = ListCostVersionsResponse  # noqa: Y015
 
 @_typing.final
 class ListPlansRequest(_message.Message):

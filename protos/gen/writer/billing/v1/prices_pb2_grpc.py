@@ -40,6 +40,16 @@ class PriceServiceStub:
                 request_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostsRequest.SerializeToString,
                 response_deserializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostsResponse.FromString,
                 _registered_method=True)
+        self.UpdateCost = channel.unary_unary(
+                '/writer.billing.v1.PriceService/UpdateCost',
+                request_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.UpdateCostRequest.SerializeToString,
+                response_deserializer=writer_dot_billing_dot_v1_dot_prices__pb2.CreditCost.FromString,
+                _registered_method=True)
+        self.ListCostVersions = channel.unary_unary(
+                '/writer.billing.v1.PriceService/ListCostVersions',
+                request_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostVersionsRequest.SerializeToString,
+                response_deserializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostVersionsResponse.FromString,
+                _registered_method=True)
         self.ListPlans = channel.unary_unary(
                 '/writer.billing.v1.PriceService/ListPlans',
                 request_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListPlansRequest.SerializeToString,
@@ -52,14 +62,34 @@ class PriceServiceServicer:
     """
 
     def ListCosts(self, request, context):
-        """Lists the prices in force.
+        """Lists the prices in force. Changes nothing and refuses nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCost(self, request, context):
+        """Changes the price of an operation for reservations to come.
+
+        A new version is written, the old ones stay. Reservations keep the price that they were made
+        at. Idempotent: the price that is in force answers itself. Refuses an operation or variant
+        without a price, and a unit that measures something else, with INVALID_FIELDS; another
+        version than the one named by `etag` with ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCostVersions(self, request, context):
+        """Lists all versions of prices, newest first. Changes nothing; refuses a page token of another
+        list with PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPlans(self, request, context):
-        """Lists the plans.
+        """Lists the plans. Changes nothing and refuses nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +102,16 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.ListCosts,
                     request_deserializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostsRequest.FromString,
                     response_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostsResponse.SerializeToString,
+            ),
+            'UpdateCost': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCost,
+                    request_deserializer=writer_dot_billing_dot_v1_dot_prices__pb2.UpdateCostRequest.FromString,
+                    response_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.CreditCost.SerializeToString,
+            ),
+            'ListCostVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCostVersions,
+                    request_deserializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostVersionsRequest.FromString,
+                    response_serializer=writer_dot_billing_dot_v1_dot_prices__pb2.ListCostVersionsResponse.SerializeToString,
             ),
             'ListPlans': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPlans,
@@ -107,6 +147,60 @@ class PriceService:
             '/writer.billing.v1.PriceService/ListCosts',
             writer_dot_billing_dot_v1_dot_prices__pb2.ListCostsRequest.SerializeToString,
             writer_dot_billing_dot_v1_dot_prices__pb2.ListCostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.billing.v1.PriceService/UpdateCost',
+            writer_dot_billing_dot_v1_dot_prices__pb2.UpdateCostRequest.SerializeToString,
+            writer_dot_billing_dot_v1_dot_prices__pb2.CreditCost.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCostVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.billing.v1.PriceService/ListCostVersions',
+            writer_dot_billing_dot_v1_dot_prices__pb2.ListCostVersionsRequest.SerializeToString,
+            writer_dot_billing_dot_v1_dot_prices__pb2.ListCostVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

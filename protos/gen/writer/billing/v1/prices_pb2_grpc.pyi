@@ -34,9 +34,21 @@ class PriceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PriceServiceAsyncStub: ...
     ListCosts: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListCostsRequest, _prices_pb2.ListCostsResponse]
-    """Lists the prices in force."""
+    """Lists the prices in force. Changes nothing and refuses nothing."""
+    UpdateCost: _grpc.UnaryUnaryMultiCallable[_prices_pb2.UpdateCostRequest, _prices_pb2.CreditCost]
+    """Changes the price of an operation for reservations to come.
+
+    A new version is written, the old ones stay. Reservations keep the price that they were made
+    at. Idempotent: the price that is in force answers itself. Refuses an operation or variant
+    without a price, and a unit that measures something else, with INVALID_FIELDS; another
+    version than the one named by `etag` with ETAG_MISMATCH.
+    """
+    ListCostVersions: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListCostVersionsRequest, _prices_pb2.ListCostVersionsResponse]
+    """Lists all versions of prices, newest first. Changes nothing; refuses a page token of another
+    list with PAGE_TOKEN_INVALID.
+    """
     ListPlans: _grpc.UnaryUnaryMultiCallable[_prices_pb2.ListPlansRequest, _prices_pb2.ListPlansResponse]
-    """Lists the plans."""
+    """Lists the plans. Changes nothing and refuses nothing."""
 
 @_typing.type_check_only
 class PriceServiceAsyncStub(PriceServiceStub):
@@ -44,9 +56,21 @@ class PriceServiceAsyncStub(PriceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListCosts: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListCostsRequest, _prices_pb2.ListCostsResponse]  # type: ignore[assignment]
-    """Lists the prices in force."""
+    """Lists the prices in force. Changes nothing and refuses nothing."""
+    UpdateCost: _aio.UnaryUnaryMultiCallable[_prices_pb2.UpdateCostRequest, _prices_pb2.CreditCost]  # type: ignore[assignment]
+    """Changes the price of an operation for reservations to come.
+
+    A new version is written, the old ones stay. Reservations keep the price that they were made
+    at. Idempotent: the price that is in force answers itself. Refuses an operation or variant
+    without a price, and a unit that measures something else, with INVALID_FIELDS; another
+    version than the one named by `etag` with ETAG_MISMATCH.
+    """
+    ListCostVersions: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListCostVersionsRequest, _prices_pb2.ListCostVersionsResponse]  # type: ignore[assignment]
+    """Lists all versions of prices, newest first. Changes nothing; refuses a page token of another
+    list with PAGE_TOKEN_INVALID.
+    """
     ListPlans: _aio.UnaryUnaryMultiCallable[_prices_pb2.ListPlansRequest, _prices_pb2.ListPlansResponse]  # type: ignore[assignment]
-    """Lists the plans."""
+    """Lists the plans. Changes nothing and refuses nothing."""
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """What operations cost, and the plans."""
@@ -57,7 +81,31 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prices_pb2.ListCostsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prices_pb2.ListCostsResponse, _abc.Awaitable[_prices_pb2.ListCostsResponse]]:
-        """Lists the prices in force."""
+        """Lists the prices in force. Changes nothing and refuses nothing."""
+
+    @_abc_1.abstractmethod
+    def UpdateCost(
+        self,
+        request: _prices_pb2.UpdateCostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prices_pb2.CreditCost, _abc.Awaitable[_prices_pb2.CreditCost]]:
+        """Changes the price of an operation for reservations to come.
+
+        A new version is written, the old ones stay. Reservations keep the price that they were made
+        at. Idempotent: the price that is in force answers itself. Refuses an operation or variant
+        without a price, and a unit that measures something else, with INVALID_FIELDS; another
+        version than the one named by `etag` with ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCostVersions(
+        self,
+        request: _prices_pb2.ListCostVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prices_pb2.ListCostVersionsResponse, _abc.Awaitable[_prices_pb2.ListCostVersionsResponse]]:
+        """Lists all versions of prices, newest first. Changes nothing; refuses a page token of another
+        list with PAGE_TOKEN_INVALID.
+        """
 
     @_abc_1.abstractmethod
     def ListPlans(
@@ -65,6 +113,6 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prices_pb2.ListPlansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prices_pb2.ListPlansResponse, _abc.Awaitable[_prices_pb2.ListPlansResponse]]:
-        """Lists the plans."""
+        """Lists the plans. Changes nothing and refuses nothing."""
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

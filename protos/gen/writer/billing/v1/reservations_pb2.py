@@ -29,7 +29,7 @@ from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_optio
 from writer.billing.v1 import prices_pb2 as writer_dot_billing_dot_v1_dot_prices__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$writer/billing/v1/reservations.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\x1a\x1ewriter/billing/v1/prices.proto\"\xf8\x03\n\x0bReservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x33\n\x05state\x18\x03 \x01(\x0e\x32$.writer.billing.v1.Reservation.State\x12\x39\n\x0eoperation_type\x18\x04 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x10\n\x08quantity\x18\x05 \x01(\x05\x12\x18\n\x10\x63redits_reserved\x18\x06 \x01(\x05\x12\x17\n\x0f\x63redits_charged\x18\x07 \x01(\x05\x12\x15\n\rprice_version\x18\x08 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsettle_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07variant\x18\x0c \x01(\t\x12\x0e\n\x06run_id\x18\r \x01(\t\"P\n\x05State\x12\x15\n\x11state_unspecified\x10\x00\x12\x08\n\x04open\x10\x01\x12\r\n\tcommitted\x10\x02\x12\n\n\x06voided\x10\x03\x12\x0b\n\x07\x65xpired\x10\x04\"\xaa\x01\n\x0fReservationItem\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x45\n\x0eoperation_type\x18\x02 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\x08quantity\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12\x18\n\x07variant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18 \"Y\n\x05Quote\x12\x0f\n\x07\x63redits\x18\x01 \x01(\x05\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12,\n\x05items\x18\x03 \x03(\x0b\x32\x1d.writer.billing.v1.QuotedItem\"\x9f\x01\n\nQuotedItem\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x39\n\x0eoperation_type\x18\x02 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x10\n\x08quantity\x18\x03 \x01(\x05\x12\x0f\n\x07\x63redits\x18\x04 \x01(\x05\x12\x15\n\rprice_version\x18\x05 \x01(\x05\x12\x0f\n\x07variant\x18\x06 \x01(\t\"T\n\x13QuoteCreditsRequest\x12=\n\x05items\x18\x01 \x03(\x0b\x32\".writer.billing.v1.ReservationItemB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"\xe4\x01\n\x15ReserveCreditsRequest\x12=\n\x05items\x18\x01 \x03(\x0b\x32\".writer.billing.v1.ReservationItemB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x17\n\x06run_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12s\n\x05ttl_s\x18\x03 \x01(\x05\x42\x64\xbaHa\xba\x01^\n\x0bttl_s.range\x12\"must be 0 or between 60 and 604800\x1a+this == 0 || (this >= 60 && this <= 604800)\"N\n\x16ReserveCreditsResponse\x12\x34\n\x0creservations\x18\x01 \x03(\x0b\x32\x1e.writer.billing.v1.Reservation\"\x81\x01\n\x18\x43ommitReservationRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1d\n\x08quantity\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12-\n\x05usage\x18\x03 \x01(\x0b\x32\x1e.writer.billing.v1.UsageDetail\"\x87\x01\n\x0bUsageDetail\x12\x17\n\x05model\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1e\n\rprompt_tokens\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\"\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1b\n\tobject_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"K\n\x16VoidReservationRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"0\n\x15GetReservationRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x32\xaa\x05\n\x12ReservationService\x12\x98\x01\n\x0cQuoteCredits\x12&.writer.billing.v1.QuoteCreditsRequest\x1a\x18.writer.billing.v1.Quote\"F\xa2\xbb\x18\x1a\x08\x02\x12\x05tasks\x12\x06images*\x07\x62illing\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/billing/credits/quote:\x01*\x12|\n\x0eReserveCredits\x12(.writer.billing.v1.ReserveCreditsRequest\x1a).writer.billing.v1.ReserveCreditsResponse\"\x15\xa2\xbb\x18\x11\x08\x08\x12\x05tasks\x12\x06images\x12\x80\x01\n\x11\x43ommitReservation\x12+.writer.billing.v1.CommitReservationRequest\x1a\x1e.writer.billing.v1.Reservation\"\x1e\xa2\xbb\x18\x1a\x08\x08\x12\x05tasks\x12\x06images\x12\x07\x63ontent\x12|\n\x0fVoidReservation\x12).writer.billing.v1.VoidReservationRequest\x1a\x1e.writer.billing.v1.Reservation\"\x1e\xa2\xbb\x18\x1a\x08\x08\x12\x05tasks\x12\x06images\x12\x07\x63ontent\x12z\n\x0eGetReservation\x12(.writer.billing.v1.GetReservationRequest\x1a\x1e.writer.billing.v1.Reservation\"\x1e\xa2\xbb\x18\x1a\x08\x08\x12\x05tasks\x12\x06images\x12\x07\x63ontentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$writer/billing/v1/reservations.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\x1a\x1ewriter/billing/v1/prices.proto\"\x8c\x04\n\x0bReservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x33\n\x05state\x18\x03 \x01(\x0e\x32$.writer.billing.v1.Reservation.State\x12\x39\n\x0eoperation_type\x18\x04 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x10\n\x08quantity\x18\x05 \x01(\x05\x12\x18\n\x10\x63redits_reserved\x18\x06 \x01(\x05\x12\x17\n\x0f\x63redits_charged\x18\x07 \x01(\x05\x12\x15\n\rprice_version\x18\x08 \x01(\x05\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsettle_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07variant\x18\x0c \x01(\t\x12\x0e\n\x06run_id\x18\r \x01(\t\x12\x12\n\napi_key_id\x18\x0e \x01(\t\"P\n\x05State\x12\x15\n\x11state_unspecified\x10\x00\x12\x08\n\x04open\x10\x01\x12\r\n\tcommitted\x10\x02\x12\n\n\x06voided\x10\x03\x12\x0b\n\x07\x65xpired\x10\x04\"\xaa\x01\n\x0fReservationItem\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x45\n\x0eoperation_type\x18\x02 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1d\n\x08quantity\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12\x18\n\x07variant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18 \"Y\n\x05Quote\x12\x0f\n\x07\x63redits\x18\x01 \x01(\x05\x12\x11\n\tavailable\x18\x02 \x01(\x05\x12,\n\x05items\x18\x03 \x03(\x0b\x32\x1d.writer.billing.v1.QuotedItem\"\x9f\x01\n\nQuotedItem\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x39\n\x0eoperation_type\x18\x02 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x10\n\x08quantity\x18\x03 \x01(\x05\x12\x0f\n\x07\x63redits\x18\x04 \x01(\x05\x12\x15\n\rprice_version\x18\x05 \x01(\x05\x12\x0f\n\x07variant\x18\x06 \x01(\t\"T\n\x13QuoteCreditsRequest\x12=\n\x05items\x18\x01 \x03(\x0b\x32\".writer.billing.v1.ReservationItemB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\"\xc0\x02\n\x15ReserveCreditsRequest\x12=\n\x05items\x18\x01 \x03(\x0b\x32\".writer.billing.v1.ReservationItemB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x17\n\x06run_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12s\n\x05ttl_s\x18\x03 \x01(\x05\x42\x64\xbaHa\xba\x01^\n\x0bttl_s.range\x12\"must be 0 or between 60 and 604800\x1a+this == 0 || (this >= 60 && this <= 604800)\x12 \n\napi_key_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x00\x88\x01\x01\x12\x1d\n\x07run_cap\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x01\x88\x01\x01\x42\r\n\x0b_api_key_idB\n\n\x08_run_cap\"N\n\x16ReserveCreditsResponse\x12\x34\n\x0creservations\x18\x01 \x03(\x0b\x32\x1e.writer.billing.v1.Reservation\"\x81\x01\n\x18\x43ommitReservationRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1d\n\x08quantity\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00\x12-\n\x05usage\x18\x03 \x01(\x0b\x32\x1e.writer.billing.v1.UsageDetail\"\xd2\x01\n\x0bUsageDetail\x12\x17\n\x05model\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1e\n\rprompt_tokens\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\"\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1b\n\tobject_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12-\n\x17provider_cost_micro_usd\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x42\x1a\n\x18_provider_cost_micro_usd\"K\n\x16VoidReservationRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"0\n\x15GetReservationRequest\x12\x17\n\x03key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x32\xaa\x05\n\x12ReservationService\x12\x98\x01\n\x0cQuoteCredits\x12&.writer.billing.v1.QuoteCreditsRequest\x1a\x18.writer.billing.v1.Quote\"F\xa2\xbb\x18\x1a\x08\x02\x12\x05tasks\x12\x06images*\x07\x62illing\x82\xd3\xe4\x93\x02\"\"\x1d/api/v1/billing/credits/quote:\x01*\x12|\n\x0eReserveCredits\x12(.writer.billing.v1.ReserveCreditsRequest\x1a).writer.billing.v1.ReserveCreditsResponse\"\x15\xa2\xbb\x18\x11\x08\x08\x12\x05tasks\x12\x06images\x12\x80\x01\n\x11\x43ommitReservation\x12+.writer.billing.v1.CommitReservationRequest\x1a\x1e.writer.billing.v1.Reservation\"\x1e\xa2\xbb\x18\x1a\x08\x08\x12\x05tasks\x12\x06images\x12\x07\x63ontent\x12|\n\x0fVoidReservation\x12).writer.billing.v1.VoidReservationRequest\x1a\x1e.writer.billing.v1.Reservation\"\x1e\xa2\xbb\x18\x1a\x08\x08\x12\x05tasks\x12\x06images\x12\x07\x63ontent\x12z\n\x0eGetReservation\x12(.writer.billing.v1.GetReservationRequest\x1a\x1e.writer.billing.v1.Reservation\"\x1e\xa2\xbb\x18\x1a\x08\x08\x12\x05tasks\x12\x06images\x12\x07\x63ontentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,6 +52,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESERVECREDITSREQUEST'].fields_by_name['run_id']._serialized_options = b'\272H\004r\002\030@'
   _globals['_RESERVECREDITSREQUEST'].fields_by_name['ttl_s']._loaded_options = None
   _globals['_RESERVECREDITSREQUEST'].fields_by_name['ttl_s']._serialized_options = b'\272Ha\272\001^\n\013ttl_s.range\022\"must be 0 or between 60 and 604800\032+this == 0 || (this >= 60 && this <= 604800)'
+  _globals['_RESERVECREDITSREQUEST'].fields_by_name['api_key_id']._loaded_options = None
+  _globals['_RESERVECREDITSREQUEST'].fields_by_name['api_key_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_RESERVECREDITSREQUEST'].fields_by_name['run_cap']._loaded_options = None
+  _globals['_RESERVECREDITSREQUEST'].fields_by_name['run_cap']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_COMMITRESERVATIONREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_COMMITRESERVATIONREQUEST'].fields_by_name['key']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_COMMITRESERVATIONREQUEST'].fields_by_name['quantity']._loaded_options = None
@@ -64,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USAGEDETAIL'].fields_by_name['completion_tokens']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_USAGEDETAIL'].fields_by_name['object_id']._loaded_options = None
   _globals['_USAGEDETAIL'].fields_by_name['object_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_USAGEDETAIL'].fields_by_name['provider_cost_micro_usd']._loaded_options = None
+  _globals['_USAGEDETAIL'].fields_by_name['provider_cost_micro_usd']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_VOIDRESERVATIONREQUEST'].fields_by_name['key']._loaded_options = None
   _globals['_VOIDRESERVATIONREQUEST'].fields_by_name['key']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_VOIDRESERVATIONREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -81,29 +87,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESERVATIONSERVICE'].methods_by_name['GetReservation']._loaded_options = None
   _globals['_RESERVATIONSERVICE'].methods_by_name['GetReservation']._serialized_options = b'\242\273\030\032\010\010\022\005tasks\022\006images\022\007content'
   _globals['_RESERVATION']._serialized_start=217
-  _globals['_RESERVATION']._serialized_end=721
-  _globals['_RESERVATION_STATE']._serialized_start=641
-  _globals['_RESERVATION_STATE']._serialized_end=721
-  _globals['_RESERVATIONITEM']._serialized_start=724
-  _globals['_RESERVATIONITEM']._serialized_end=894
-  _globals['_QUOTE']._serialized_start=896
-  _globals['_QUOTE']._serialized_end=985
-  _globals['_QUOTEDITEM']._serialized_start=988
-  _globals['_QUOTEDITEM']._serialized_end=1147
-  _globals['_QUOTECREDITSREQUEST']._serialized_start=1149
-  _globals['_QUOTECREDITSREQUEST']._serialized_end=1233
-  _globals['_RESERVECREDITSREQUEST']._serialized_start=1236
-  _globals['_RESERVECREDITSREQUEST']._serialized_end=1464
-  _globals['_RESERVECREDITSRESPONSE']._serialized_start=1466
-  _globals['_RESERVECREDITSRESPONSE']._serialized_end=1544
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1547
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1676
-  _globals['_USAGEDETAIL']._serialized_start=1679
-  _globals['_USAGEDETAIL']._serialized_end=1814
-  _globals['_VOIDRESERVATIONREQUEST']._serialized_start=1816
-  _globals['_VOIDRESERVATIONREQUEST']._serialized_end=1891
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=1893
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=1941
-  _globals['_RESERVATIONSERVICE']._serialized_start=1944
-  _globals['_RESERVATIONSERVICE']._serialized_end=2626
+  _globals['_RESERVATION']._serialized_end=741
+  _globals['_RESERVATION_STATE']._serialized_start=661
+  _globals['_RESERVATION_STATE']._serialized_end=741
+  _globals['_RESERVATIONITEM']._serialized_start=744
+  _globals['_RESERVATIONITEM']._serialized_end=914
+  _globals['_QUOTE']._serialized_start=916
+  _globals['_QUOTE']._serialized_end=1005
+  _globals['_QUOTEDITEM']._serialized_start=1008
+  _globals['_QUOTEDITEM']._serialized_end=1167
+  _globals['_QUOTECREDITSREQUEST']._serialized_start=1169
+  _globals['_QUOTECREDITSREQUEST']._serialized_end=1253
+  _globals['_RESERVECREDITSREQUEST']._serialized_start=1256
+  _globals['_RESERVECREDITSREQUEST']._serialized_end=1576
+  _globals['_RESERVECREDITSRESPONSE']._serialized_start=1578
+  _globals['_RESERVECREDITSRESPONSE']._serialized_end=1656
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1659
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1788
+  _globals['_USAGEDETAIL']._serialized_start=1791
+  _globals['_USAGEDETAIL']._serialized_end=2001
+  _globals['_VOIDRESERVATIONREQUEST']._serialized_start=2003
+  _globals['_VOIDRESERVATIONREQUEST']._serialized_end=2078
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=2080
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=2128
+  _globals['_RESERVATIONSERVICE']._serialized_start=2131
+  _globals['_RESERVATIONSERVICE']._serialized_end=2813
 # @@protoc_insertion_point(module_scope)

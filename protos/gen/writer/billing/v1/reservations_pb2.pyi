@@ -71,6 +71,7 @@ class Reservation(_message.Message):
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
     VARIANT_FIELD_NUMBER: _builtins.int
     RUN_ID_FIELD_NUMBER: _builtins.int
+    API_KEY_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     key: _builtins.str
@@ -91,6 +92,8 @@ class Reservation(_message.Message):
     """Variant of the price, such as `standard` or `premium`; empty where there is only one."""
     run_id: _builtins.str
     """The run that the work belongs to; empty for work outside a run."""
+    api_key_id: _builtins.str
+    """The API key behind the work; empty for work that a user asked for."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it expires if nobody settles it."""
@@ -119,10 +122,11 @@ class Reservation(_message.Message):
         settle_time: _timestamp_pb2.Timestamp | None = ...,
         variant: _builtins.str = ...,
         run_id: _builtins.str = ...,
+        api_key_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits_charged", b"credits_charged", "credits_reserved", b"credits_reserved", "expire_time", b"expire_time", "id", b"id", "key", b"key", "operation_type", b"operation_type", "price_version", b"price_version", "quantity", b"quantity", "run_id", b"run_id", "settle_time", b"settle_time", "state", b"state", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "create_time", b"create_time", "credits_charged", b"credits_charged", "credits_reserved", b"credits_reserved", "expire_time", b"expire_time", "id", b"id", "key", b"key", "operation_type", b"operation_type", "price_version", b"price_version", "quantity", b"quantity", "run_id", b"run_id", "settle_time", b"settle_time", "state", b"state", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -269,10 +273,20 @@ class ReserveCreditsRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     RUN_ID_FIELD_NUMBER: _builtins.int
     TTL_S_FIELD_NUMBER: _builtins.int
+    API_KEY_ID_FIELD_NUMBER: _builtins.int
+    RUN_CAP_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """The run that the work belongs to."""
     ttl_s: _builtins.int
     """Seconds until the reservations expire, 60 to 604,800; 0 means 86,400."""
+    api_key_id: _builtins.str
+    """The API key behind the work, empty for a user. Absent when the caller cannot know: then it is
+    the key of the run's first reservation.
+    """
+    run_cap: _builtins.int
+    """Most that the run may use as a whole; becomes its budget, or replaces the one it has. Absent
+    where nothing is said about that.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationItem]:
         """What to reserve for, 1 to 100 items with different keys."""
@@ -283,12 +297,21 @@ class ReserveCreditsRequest(_message.Message):
         items: _abc.Iterable[Global___ReservationItem] | None = ...,
         run_id: _builtins.str = ...,
         ttl_s: _builtins.int = ...,
+        api_key_id: _builtins.str | None = ...,
+        run_cap: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_api_key_id", b"_api_key_id", "_run_cap", b"_run_cap", "api_key_id", b"api_key_id", "run_cap", b"run_cap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "run_id", b"run_id", "ttl_s", b"ttl_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_api_key_id", b"_api_key_id", "_run_cap", b"_run_cap", "api_key_id", b"api_key_id", "items", b"items", "run_cap", b"run_cap", "run_id", b"run_id", "ttl_s", b"ttl_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__api_key_id: _TypeAlias = _typing.Literal["api_key_id"]  # noqa: Y015
+    _WhichOneofArgType__api_key_id: _TypeAlias = _typing.Literal["_api_key_id", b"_api_key_id"]  # noqa: Y015
+    _WhichOneofReturnType__run_cap: _TypeAlias = _typing.Literal["run_cap"]  # noqa: Y015
+    _WhichOneofArgType__run_cap: _TypeAlias = _typing.Literal["_run_cap", b"_run_cap"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__api_key_id) -> _WhichOneofReturnType__api_key_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__run_cap) -> _WhichOneofReturnType__run_cap | None: ...
 
 Global___ReserveCreditsRequest: _TypeAlias = ReserveCreditsRequest  # noqa: Y015
 
@@ -358,6 +381,7 @@ class UsageDetail(_message.Message):
     PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     OBJECT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_COST_MICRO_USD_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, as the provider named it."""
     prompt_tokens: _builtins.int
@@ -366,6 +390,8 @@ class UsageDetail(_message.Message):
     """Tokens received."""
     object_id: _builtins.str
     """Id of the thing that came out."""
+    provider_cost_micro_usd: _builtins.int
+    """What the provider charged in millionths of a US dollar; absent when unknown."""
     def __init__(
         self,
         *,
@@ -373,12 +399,15 @@ class UsageDetail(_message.Message):
         prompt_tokens: _builtins.int = ...,
         completion_tokens: _builtins.int = ...,
         object_id: _builtins.str = ...,
+        provider_cost_micro_usd: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_provider_cost_micro_usd", b"_provider_cost_micro_usd", "provider_cost_micro_usd", b"provider_cost_micro_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion_tokens", b"completion_tokens", "model", b"model", "object_id", b"object_id", "prompt_tokens", b"prompt_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provider_cost_micro_usd", b"_provider_cost_micro_usd", "completion_tokens", b"completion_tokens", "model", b"model", "object_id", b"object_id", "prompt_tokens", b"prompt_tokens", "provider_cost_micro_usd", b"provider_cost_micro_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__provider_cost_micro_usd: _TypeAlias = _typing.Literal["provider_cost_micro_usd"]  # noqa: Y015
+    _WhichOneofArgType__provider_cost_micro_usd: _TypeAlias = _typing.Literal["_provider_cost_micro_usd", b"_provider_cost_micro_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_cost_micro_usd) -> _WhichOneofReturnType__provider_cost_micro_usd | None: ...
 
 Global___UsageDetail: _TypeAlias = UsageDetail  # noqa: Y015
 

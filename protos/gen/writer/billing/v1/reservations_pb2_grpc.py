@@ -81,8 +81,9 @@ class ReservationServiceServicer:
 
         Each reservation is keyed by the thing paid for: asking again answers the same
         reservation, whatever has become of it; another operation, quantity or variant under the
-        same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
-        and available. A refusal changes nothing.
+        same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the first limit that
+        is too small (`limit` account, site, api_key or run, and its `limit_id`), what is required and
+        what is available under it. A refusal changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +108,7 @@ class ReservationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetReservation(self, request, context):
-        """Returns one reservation by its key, or refuses with NOT_FOUND.
+        """Returns one reservation by its key, or refuses with NOT_FOUND. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,8 +44,9 @@ class ReservationServiceStub:
 
     Each reservation is keyed by the thing paid for: asking again answers the same
     reservation, whatever has become of it; another operation, quantity or variant under the
-    same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
-    and available. A refusal changes nothing.
+    same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the first limit that
+    is too small (`limit` account, site, api_key or run, and its `limit_id`), what is required and
+    what is available under it. A refusal changes nothing.
     """
     CommitReservation: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.CommitReservationRequest, _reservations_pb2.Reservation]
     """Charges what was used, at most what was reserved; the rest returns.
@@ -58,7 +59,7 @@ class ReservationServiceStub:
     unknown key is refused with NOT_FOUND.
     """
     GetReservation: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.GetReservationRequest, _reservations_pb2.Reservation]
-    """Returns one reservation by its key, or refuses with NOT_FOUND."""
+    """Returns one reservation by its key, or refuses with NOT_FOUND. Changes nothing."""
 
 @_typing.type_check_only
 class ReservationServiceAsyncStub(ReservationServiceStub):
@@ -76,8 +77,9 @@ class ReservationServiceAsyncStub(ReservationServiceStub):
 
     Each reservation is keyed by the thing paid for: asking again answers the same
     reservation, whatever has become of it; another operation, quantity or variant under the
-    same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
-    and available. A refusal changes nothing.
+    same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the first limit that
+    is too small (`limit` account, site, api_key or run, and its `limit_id`), what is required and
+    what is available under it. A refusal changes nothing.
     """
     CommitReservation: _aio.UnaryUnaryMultiCallable[_reservations_pb2.CommitReservationRequest, _reservations_pb2.Reservation]  # type: ignore[assignment]
     """Charges what was used, at most what was reserved; the rest returns.
@@ -90,7 +92,7 @@ class ReservationServiceAsyncStub(ReservationServiceStub):
     unknown key is refused with NOT_FOUND.
     """
     GetReservation: _aio.UnaryUnaryMultiCallable[_reservations_pb2.GetReservationRequest, _reservations_pb2.Reservation]  # type: ignore[assignment]
-    """Returns one reservation by its key, or refuses with NOT_FOUND."""
+    """Returns one reservation by its key, or refuses with NOT_FOUND. Changes nothing."""
 
 class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Credits held back for work to come. Each is settled exactly once: committed, voided or expired."""
@@ -117,8 +119,9 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Each reservation is keyed by the thing paid for: asking again answers the same
         reservation, whatever has become of it; another operation, quantity or variant under the
-        same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the limit, required
-        and available. A refusal changes nothing.
+        same key is refused with REQUEST_ID_REUSED. INSUFFICIENT_CREDITS names the first limit that
+        is too small (`limit` account, site, api_key or run, and its `limit_id`), what is required and
+        what is available under it. A refusal changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -149,6 +152,6 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reservations_pb2.GetReservationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reservations_pb2.Reservation, _abc.Awaitable[_reservations_pb2.Reservation]]:
-        """Returns one reservation by its key, or refuses with NOT_FOUND."""
+        """Returns one reservation by its key, or refuses with NOT_FOUND. Changes nothing."""
 
 def add_ReservationServiceServicer_to_server(servicer: ReservationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

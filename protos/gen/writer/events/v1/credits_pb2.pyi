@@ -233,3 +233,191 @@ class CreditsVoided(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreditsVoided: _TypeAlias = CreditsVoided  # noqa: Y015
+
+@_typing.final
+class CreditsExpired(_message.Message):
+    """What was left of a grant ran out of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    SECTOR_ID_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    site_id: _builtins.str
+    """The site."""
+    sector_id: _builtins.str
+    """The sector."""
+    transaction_id: _builtins.str
+    """The ledger transaction."""
+    grant_id: _builtins.str
+    """The grant."""
+    credits: _builtins.int
+    """Credits that expired."""
+    available: _builtins.int
+    """Credits available afterwards."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        site_id: _builtins.str = ...,
+        sector_id: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+        grant_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        available: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "credits", b"credits", "grant_id", b"grant_id", "sector_id", b"sector_id", "site_id", b"site_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditsExpired: _TypeAlias = CreditsExpired  # noqa: Y015
+
+@_typing.final
+class CreditsRevoked(_message.Message):
+    """An operator took credits back: what was left of a grant, or by an adjustment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    SECTOR_ID_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    site_id: _builtins.str
+    """The site."""
+    sector_id: _builtins.str
+    """The sector."""
+    transaction_id: _builtins.str
+    """The ledger transaction."""
+    grant_id: _builtins.str
+    """The grant; empty for an adjustment."""
+    credits: _builtins.int
+    """Credits taken."""
+    available: _builtins.int
+    """Credits available afterwards."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        site_id: _builtins.str = ...,
+        sector_id: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+        grant_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        available: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "credits", b"credits", "grant_id", b"grant_id", "sector_id", b"sector_id", "site_id", b"site_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditsRevoked: _TypeAlias = CreditsRevoked  # noqa: Y015
+
+@_typing.final
+class CreditsRefunded(_message.Message):
+    """An operator gave spent credits back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    SECTOR_ID_FIELD_NUMBER: _builtins.int
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    REFUNDED_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    site_id: _builtins.str
+    """The site."""
+    sector_id: _builtins.str
+    """The sector."""
+    transaction_id: _builtins.str
+    """The ledger transaction."""
+    refunded_transaction_id: _builtins.str
+    """The deduction that was refunded."""
+    credits: _builtins.int
+    """Credits given back."""
+    run_id: _builtins.str
+    """The run that they had been spent for."""
+    available: _builtins.int
+    """Credits available afterwards."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        site_id: _builtins.str = ...,
+        sector_id: _builtins.str = ...,
+        transaction_id: _builtins.str = ...,
+        refunded_transaction_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        run_id: _builtins.str = ...,
+        available: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "credits", b"credits", "refunded_transaction_id", b"refunded_transaction_id", "run_id", b"run_id", "sector_id", b"sector_id", "site_id", b"site_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditsRefunded: _TypeAlias = CreditsRefunded  # noqa: Y015
+
+@_typing.final
+class CreditsLow(_message.Message):
+    """Few credits are available; said once for each threshold and period of the plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    SECTOR_ID_FIELD_NUMBER: _builtins.int
+    THRESHOLD_PERCENT_FIELD_NUMBER: _builtins.int
+    THRESHOLD_CREDITS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    site_id: _builtins.str
+    """The site."""
+    sector_id: _builtins.str
+    """The sector."""
+    threshold_percent: _builtins.int
+    """The threshold that was reached, in percent of the plan's credits."""
+    threshold_credits: _builtins.int
+    """The threshold in credits."""
+    available: _builtins.int
+    """Credits available now."""
+    plan: _builtins.str
+    """The account's plan."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        site_id: _builtins.str = ...,
+        sector_id: _builtins.str = ...,
+        threshold_percent: _builtins.int = ...,
+        threshold_credits: _builtins.int = ...,
+        available: _builtins.int = ...,
+        plan: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "plan", b"plan", "sector_id", b"sector_id", "site_id", b"site_id", "threshold_credits", b"threshold_credits", "threshold_percent", b"threshold_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditsLow: _TypeAlias = CreditsLow  # noqa: Y015

@@ -414,3 +414,53 @@ class GenerationFailed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerationFailed: _TypeAlias = GenerationFailed  # noqa: Y015
+
+@_typing.final
+class GenerationCancelled(_message.Message):
+    """A generation was stopped by a user; its credits go back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    SECTOR_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    RESERVATION_KEY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    site_id: _builtins.str
+    """The site."""
+    sector_id: _builtins.str
+    """The sector."""
+    run_id: _builtins.str
+    """The run."""
+    generation_id: _builtins.str
+    """The generation."""
+    task_id: _builtins.str
+    """The task."""
+    reservation_key: _builtins.str
+    """Key of the reservation to settle."""
+    request_id: _builtins.str
+    """The request that all this came from."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        site_id: _builtins.str = ...,
+        sector_id: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        generation_id: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+        reservation_key: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "generation_id", b"generation_id", "request_id", b"request_id", "reservation_key", b"reservation_key", "run_id", b"run_id", "sector_id", b"sector_id", "site_id", b"site_id", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GenerationCancelled: _TypeAlias = GenerationCancelled  # noqa: Y015
