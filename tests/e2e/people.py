@@ -177,7 +177,12 @@ class Account:
         )
 
     async def state(self):
-        """Everything that the account has; when its keys were last used does not count."""
+        """Everything that the account has, once nothing moves; the last use of a key does not count.
+
+        Charges reach an ended run a little later than its end.
+        """
+        for run in await self.list("writer/runs"):
+            await self.charged(run)
         state = {path: await self.list(path) for path in LISTS}
         state["balance"] = await self.get("billing/credits/balance")
         for key in state["auth/api_keys"]:
