@@ -54,46 +54,48 @@ def fields_of(name):
     return {field.name: field for field in MESSAGES[name].field}
 
 
-@pytest.mark.parametrize("name", METHODS)
-class TestMethods:
-    def test_it_declares_who_may_call_it(self, name):
-        policy = policy_of(METHODS[name])
-        assert policy.access != options_pb2.Access.level_unspecified
-        assert set(policy.callers) <= {"gateway", "tasks", "content", "images", "billing"}
-        if policy.access == options_pb2.Access.internal:
-            assert policy.callers, "nobody may call it"
+def test_every_method_declares_who_may_call_it():
+    for name, method in METHODS.items():
+        policy = policy_of(method)
+        assert policy.access != options_pb2.Access.level_unspecified, name
+        assert set(policy.callers) <= {"gateway", "tasks", "content", "images", "billing"}, name
+        assert policy.callers or policy.access != options_pb2.Access.internal, name
 
-    def test_an_internal_method_has_no_route(self, name):
-        method = METHODS[name]
+
+def test_all_but_internal_methods_and_streams_have_a_route():
+    for name, method in METHODS.items():
         routed = rule_of(method).WhichOneof("pattern") is not None
         internal = policy_of(method).access == options_pb2.Access.internal
-        assert routed != (internal or method.server_streaming)
+        assert routed != (internal or method.server_streaming), name
 
-    def test_a_method_is_named_by_its_messages(self, name):
-        method = METHODS[name]
-        assert method.input_type.endswith(f".{method.name}Request")
-        assert not method.client_streaming
 
-    def test_a_list_has_the_paging_fields_and_a_total(self, name):
-        method = METHODS[name]
-        request = method.input_type.rpartition(".")[2]
-        if not method.name.startswith("List") or request in UNPAGED:
-            return
-        numbers = {k: v.number for k, v in fields_of(method.input_type).items() if k in PAGING}
-        assert numbers == PAGING
-        assert {"next_page_token", "total_size"} <= set(fields_of(method.output_type))
+def test_a_method_is_named_by_its_request_and_takes_one():
+    for name, method in METHODS.items():
+        assert method.input_type.endswith(f".{method.name}Request"), name
+        assert not method.client_streaming, name
 
-    def test_a_create_and_whatever_charges_can_be_repeated(self, name):
-        method = METHODS[name]
-        creates = method.name.startswith(("Create", "Grant")) or method.name in CHARGING
-        if creates:
+
+def test_a_list_has_the_paging_fields_and_a_total():
+    lists = {name: m for name, m in METHODS.items() if m.name.startswith("List")}
+    assert lists
+    for name, method in lists.items():
+        if method.input_type.rpartition(".")[2] not in UNPAGED:
+            fields = fields_of(method.input_type).items()
+            assert {key: f.number for key, f in fields if key in PAGING} == PAGING, name
+            assert {"next_page_token", "total_size"} <= set(fields_of(method.output_type)), name
+
+
+def test_a_create_and_whatever_charges_can_be_repeated():
+    for name, method in METHODS.items():
+        if method.name.startswith(("Create", "Grant")) or method.name in CHARGING:
             field = fields_of(method.input_type)["request_id"]
-            assert field.type == FieldDescriptor.TYPE_STRING
+            assert field.type == FieldDescriptor.TYPE_STRING, name
 
-    def test_an_update_names_its_mask(self, name):
-        method = METHODS[name]
+
+def test_an_update_names_its_mask():
+    for name, method in METHODS.items():
         if method.name.startswith("Update"):
-            assert "update_mask" in fields_of(method.input_type)
+            assert "update_mask" in fields_of(method.input_type), name
 
 
 def test_no_two_methods_share_a_route():
