@@ -6,13 +6,13 @@ from e2e.people import Writer
 
 from standalone.stack import Stack
 
-# Faults shall end soon, but an attempt has room for a machine that is busy with something else:
-# what is waited for in vain are the stalls of one test alone.
+# Faults shall end soon, but the attempts together have room for a machine that is busy with
+# something else; only stalls take all of it.
 ENVIRONMENT = {
     "OPENAI_API_KEY": "",
     "OPENAI_BASE_URL": "",
-    "WRITER_MODEL_ATTEMPTS": "2",
-    "WRITER_MODEL_TIMEOUT_S": "6",
+    "WRITER_MODEL_ATTEMPTS": "3",
+    "WRITER_MODEL_TIMEOUT_S": "3",
     "WRITER_MODEL_FIRST_DELAY_S": "0.05",
 }
 
