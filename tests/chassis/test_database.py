@@ -1,7 +1,10 @@
-"""Which databases can be opened, and what one that does not answer says."""
+"""Which databases can be opened, what one that does not answer says, and ids for rows."""
 
 import asyncio
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from chassis.errors import Unavailable
 from chassis.ids import derived_id, new_id
 from chassis.sqlite import SqliteDatabase
 
+ROOT = Path(__file__).resolve().parents[2]
 UNSUPPORTED = ("mysql://u:hunter2@h/db", "hunter2", "", "sqlite+nothing", "redis://hunter2")
 
 
@@ -57,3 +61,26 @@ def test_ids_are_in_order_and_derived_ones_are_always_the_same():
     assert made == sorted(made)
     assert len(set(made)) == 1000
     assert derived_id("a", "b") == derived_id("a", "b") != derived_id("ab")
+
+
+FORKING = """
+import os
+from chassis.ids import new_id
+
+new_id()
+readers = []
+for _ in range(3):
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, " ".join(new_id() for _ in range(1000)).encode())
+        os._exit(0)
+    os.close(writer)
+    readers.append(reader)
+made = [id for reader in readers for id in os.fdopen(reader).read().split()]
+assert len(made) == len(set(made)) == 3000, len(set(made))
+"""
+
+
+def test_processes_forked_from_one_never_make_the_same_id():
+    # The launcher forks every process from one; a copied random state would repeat ids.
+    subprocess.run([sys.executable, "-c", FORKING], check=True, cwd=ROOT, timeout=30)
