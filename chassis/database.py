@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 _T = TypeVar("_T")
 
@@ -38,16 +39,24 @@ class Database(Protocol):
         ...
 
 
+def backend_of(url: str) -> str:
+    """`sqlite` or `postgresql`. Raises ValueError for anything else, without showing the URL."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError:
+        raise ValueError("this is not the URL of a database") from None
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError(f"unsupported database: {backend}")
+    return backend
+
+
 def open_database(url: str) -> Database:
     """Opens `sqlite:////path.db` or `postgresql://…`. Raises ValueError for anything else."""
-    backend = make_url(url).get_backend_name()
-    if backend == "sqlite":
+    if backend_of(url) == "sqlite":
         from chassis.sqlite import SqliteDatabase
 
         return SqliteDatabase(url)
-    if backend == "postgresql":
-        # Imported here: the asynchronous engine costs 0.3 s that SQLite never needs.
-        from chassis.postgres import PostgresDatabase
+    # Imported here: the asynchronous engine costs 0.3 s that SQLite never needs.
+    from chassis.postgres import PostgresDatabase
 
-        return PostgresDatabase(url)
-    raise ValueError(f"unsupported database: {backend}")
+    return PostgresDatabase(url)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.engine import make_url
 
+from chassis.database import backend_of
 from chassis.plumbing import NAMING
 from chassis.settings import SettingsError
 
@@ -42,7 +42,7 @@ def upgrade(url: str, package: str) -> None:
     Raises SettingsError for a PostgreSQL database whose locale would make searches miss.
     """
     tree = scripts(package)
-    if make_url(url).get_backend_name() == "sqlite":
+    if backend_of(url) == "sqlite":
         from chassis.sqlite import connect
 
         # A table that is made anew is dropped in between, which would empty those that refer to

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chassis import clock
 from chassis.retry import GiveUp, Retry, RetryPolicy, Verdict, retried
 from chassis.settings import Settings
 
@@ -222,7 +224,9 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
         case openai.RateLimitError() if _code(error) != "insufficient_quota":
             return Retry(UNAVAILABLE, "the provider limits our rate", _retry_after_s(error))
         case openai.APIStatusError() if error.status_code >= 500 or error.status_code in {408, 409}:
-            return Retry(UNAVAILABLE, f"the provider answered {error.status_code}")
+            return Retry(
+                UNAVAILABLE, f"the provider answered {error.status_code}", _retry_after_s(error)
+            )
         case openai.APIStatusError() if _code(error) in _POLICY_CODES:
             return GiveUp(REFUSED, "the provider's policy does not allow it")
         case openai.APIStatusError():
@@ -240,11 +244,27 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
 def _document(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
+        texts = "".join(_texts(document)).encode()
     except (ValueError, RecursionError) as error:
         raise OutputInvalid("the answer is not JSON") from error
     if not isinstance(document, dict):
         raise OutputInvalid("the answer is not an object")
+    if b"\0" in texts:
+        # No database of ours could store it; half a surrogate pair has failed above.
+        raise OutputInvalid("the answer holds NUL")
     return document
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def _code(error: Any) -> str:
@@ -252,7 +272,13 @@ def _code(error: Any) -> str:
 
 
 def _retry_after_s(error: Any) -> float | None:
+    """The wait that was asked for, in seconds or as the time when it ends (RFC 9110)."""
+    asked = error.response.headers.get("retry-after", "")
     try:
-        return float(error.response.headers["retry-after"])
-    except (KeyError, ValueError):
+        return float(asked)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(asked) - clock.now()).total_seconds()
+    except (ValueError, TypeError):
         return None

@@ -11,19 +11,20 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import migrate, telemetry
 from chassis.bus import Bus
 from chassis.caller import Signer, Verifier
 from chassis.client import Peer
 from chassis.consumers import Consumers, Subscription
-from chassis.database import Database, open_database
+from chassis.database import Database, backend_of, open_database
 from chassis.errors import Unavailable
 from chassis.housekeeping import keep_tidy
 from chassis.keys import load_signing_key, load_trusted_keys
@@ -37,6 +38,7 @@ LOOP_RESTART_S = 1.0
 """Pause before a background loop that failed is started again."""
 
 
+_BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled; started again when it fails."""
 
@@ -81,7 +83,7 @@ def run(name: str, wire: Wire, package: str | None = None) -> None:
         settings = Settings.from_env(name)
         telemetry.set_up_logging(name, settings.log_level)
         if settings.migrate:
-            migrate.upgrade(settings.database_url, package or f"services.{name}")
+            _migrate(settings, package or f"services.{name}")
         uvloop.run(serve(settings, wire))
     except (SettingsError, Unavailable) as error:
         sys.exit(f"{name}: {error}")
@@ -91,12 +93,12 @@ async def serve(settings: Settings, wire: Wire) -> None:
     """Runs a service in this event loop until SIGTERM or SIGINT."""
     async with hosting(settings) as host:
         parts = wire(host)
-        server = Server(
-            settings.listen,
-            parts.servicers,
-            Verifier(load_trusted_keys(settings.trusted_keys), audience=settings.name),
-            reuse_port=settings.reuse_port,
-        )
+        with _told_as("WRITER_TRUSTED_KEYS"):
+            verifier = Verifier(load_trusted_keys(settings.trusted_keys), audience=settings.name)
+        with _told_as("WRITER_LISTEN", (RuntimeError,)):
+            server = Server(
+                settings.listen, parts.servicers, verifier, reuse_port=settings.reuse_port
+            )
         async with working(host, parts, server):
             log.info("ready", extra={"address": settings.listen, "port": server.port})
             await stop_signal()
@@ -106,12 +108,11 @@ async def serve(settings: Settings, wire: Wire) -> None:
 @asynccontextmanager
 async def hosting(settings: Settings) -> AsyncIterator[Host]:
     """Opens the database and the keys; closes peers and database at the end."""
-    host = Host(
-        settings=settings,
-        database=open_database(settings.database_url),
-        outbox=Outbox(settings.name),
-        signer=Signer(settings.name, load_signing_key(settings.signing_key)),
-    )
+    with _told_as("WRITER_SIGNING_KEY"):
+        signer = Signer(settings.name, load_signing_key(settings.signing_key))
+    with _told_as("WRITER_DATABASE_URL"):
+        database = open_database(settings.database_url)
+    host = Host(settings=settings, database=database, outbox=Outbox(settings.name), signer=signer)
     try:
         yield host
     finally:
@@ -136,26 +137,29 @@ async def working(
         ack_wait_s=settings.ack_wait_s,
         deliveries_max=settings.deliveries_max,
     )
-    await server.start()
-    await bus.open()
-    relay.start()
-    consumers.start()
-    background: list[Loop] = [*parts.loops, partial(keep_tidy, host.database)]
-    loops = [asyncio.create_task(_keep_running(loop)) for loop in background]
-    await server.ready()
-    _tell_parent()
-    try:
+    # What is pushed last ends first: no new calls, then nothing new to do, then the events.
+    async with AsyncExitStack() as stack:
+        for close in reversed(parts.close):
+            stack.push_async_callback(close)
+        # Health answers while NATS is waited for.
+        await server.start()
+        try:
+            await bus.open()
+        except Unavailable:
+            await server.stop()
+            raise
+        stack.push_async_callback(bus.close)
+        relay.start()
+        stack.push_async_callback(relay.stop)
+        consumers.start()
+        stack.push_async_callback(consumers.stop)
+        background: list[Loop] = [*parts.loops, partial(keep_tidy, host.database)]
+        loops = [asyncio.create_task(_keep_running(loop)) for loop in background]
+        stack.push_async_callback(_cancel, loops)
+        stack.push_async_callback(server.stop)
+        await server.ready()
+        _tell_parent()
         yield
-    finally:
-        await server.stop()
-        for task in loops:
-            task.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await consumers.stop()
-        await relay.stop()
-        await bus.close()
-        for close in parts.close:
-            await close()
 
 
 async def stop_signal() -> None:
@@ -165,6 +169,34 @@ async def stop_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
+
+
+def _migrate(settings: Settings, package: str) -> None:
+    with _told_as("WRITER_DATABASE_URL"):
+        backend_of(settings.database_url)
+    try:
+        migrate.upgrade(settings.database_url, package)
+    except (OSError, SQLAlchemyError) as error:
+        # The driver's own words, without the statement and its values.
+        [sentence, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
+        raise SettingsError(f"the database cannot be migrated: {sentence}") from error
+
+
+@contextmanager
+def _told_as(
+    variable: str, errors: tuple[type[Exception], ...] = _BAD_FILE_OR_URL
+) -> Iterator[None]:
+    """These errors inside are the variable's fault."""
+    try:
+        yield
+    except errors as error:
+        raise SettingsError(f"{variable}: {error}") from error
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _keep_running(loop: Loop) -> None:

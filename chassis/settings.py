@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
+"""The first is the default."""
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
 
@@ -26,8 +28,8 @@ class Settings:
     """The process: tasks, content, images, billing or gateway."""
     listen: str
     """host:port of the gRPC server (of the HTTP server for the gateway)."""
-    database_url: str
-    nats_url: str
+    database_url: str = field(repr=False)
+    nats_url: str = field(repr=False)
     signing_key: str
     """Path of this process's private key (PEM)."""
     trusted_keys: str
@@ -43,8 +45,8 @@ class Settings:
     reuse_port: bool
     """Whether several processes may share the listening port."""
     log_level: str
-    variables: Mapping[str, str]
-    """All variables, for what only one room needs."""
+    variables: Mapping[str, str] = field(repr=False)
+    """All variables, for what only one room needs; keys and passwords are among them."""
 
     @classmethod
     def from_env(cls, name: str, variables: Mapping[str, str] | None = None) -> Settings:
@@ -63,10 +65,10 @@ class Settings:
                 if env.get(f"WRITER_PEER_{peer.upper()}")
             },
             ack_wait_s=_number(env, "WRITER_ACK_WAIT_S", 30.0, minimum=0.5),
-            deliveries_max=int(_number(env, "WRITER_MAX_DELIVERIES", 6, minimum=1)),
-            migrate=env.get("WRITER_MIGRATE", "0") == "1",
-            reuse_port=env.get("WRITER_REUSE_PORT", "0") == "1",
-            log_level=env.get("WRITER_LOG_LEVEL", "INFO").upper(),
+            deliveries_max=_whole_number(env, "WRITER_MAX_DELIVERIES", 6, minimum=1),
+            migrate=_switch(env, "WRITER_MIGRATE"),
+            reuse_port=_switch(env, "WRITER_REUSE_PORT"),
+            log_level=_one_of(env, "WRITER_LOG_LEVEL", LOG_LEVELS),
             variables=env,
         )
 
@@ -97,3 +99,21 @@ def _number(env: Mapping[str, str], variable: str, default: float, *, minimum: f
     if not minimum <= value < math.inf:
         raise SettingsError(f"{variable} must be a number of at least {minimum:g}")
     return value
+
+
+def _whole_number(env: Mapping[str, str], variable: str, default: int, *, minimum: int) -> int:
+    value = float(_number(env, variable, default, minimum=minimum))
+    if not value.is_integer():
+        raise SettingsError(f"{variable} must be a whole number")
+    return int(value)
+
+
+def _switch(env: Mapping[str, str], variable: str) -> bool:
+    return _one_of(env, variable, ("0", "1")) == "1"
+
+
+def _one_of(env: Mapping[str, str], variable: str, allowed: tuple[str, ...]) -> str:
+    text = (env.get(variable) or allowed[0]).upper()
+    if text not in allowed:
+        raise SettingsError(f"{variable} must be one of {', '.join(allowed)}")
+    return text

@@ -5,6 +5,7 @@ Keys are made here, from ids and the content's hash; nothing from outside become
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -38,7 +39,8 @@ class Files:
     """
 
     def __init__(self, url: str) -> None:
-        self._store = _open(url)
+        self._folder = _folder(url)
+        self._store = _open(self._folder) if self._folder else _bucket(url)
 
     async def put(self, key: str, data: bytes) -> None:
         """Stores the whole file or nothing; the same key again replaces it."""
@@ -64,6 +66,8 @@ class Files:
             for entry in batch:
                 if entry["path"] != key:
                     await self.delete(entry["path"])
+        if self._folder:
+            await asyncio.to_thread(_remove_parts, self._folder / prefix)
 
 
 async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
@@ -73,14 +77,27 @@ async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
             yield bytes(whole[start : start + CHUNK_BYTES])
 
 
-def _open(url: str) -> ObjectStore:
+def _remove_parts(folder: Path) -> None:
+    """Removes files that were being written; the local store never lists them."""
+    for part in folder.glob("*.png#*"):
+        part.unlink(missing_ok=True)
+
+
+def _folder(url: str) -> Path | None:
     parts = urlsplit(url)
-    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-        folder = Path(unquote(parts.path))
-        try:
-            return LocalStore(folder, mkdir=True)
-        except (BaseError, OSError) as error:
-            raise SettingsError(f"WRITER_FILES_URL: {folder} cannot be used") from error
+    is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    return Path(unquote(parts.path)) if is_folder else None
+
+
+def _open(folder: Path) -> ObjectStore:
+    try:
+        return LocalStore(folder, mkdir=True)
+    except (BaseError, OSError) as error:
+        raise SettingsError(f"WRITER_FILES_URL: {folder} cannot be used") from error
+
+
+def _bucket(url: str) -> ObjectStore:
+    parts = urlsplit(url)
     if parts.scheme == "s3" and parts.netloc:
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "") or os.environ.get("AWS_ENDPOINT", "")
         # Plain HTTP only where the operator's own endpoint says so.

@@ -48,23 +48,19 @@ def seen(connection, table, who, **options):
     return {tuple(row) for row in connection.execute(statement)}
 
 
-@pytest.mark.parametrize(
-    ("account", "site", "sector", "grant"),
-    list(itertools.product(ACCOUNTS, ("", *SITES, "s3"), ("", *SECTORS), GRANTS)),
-)
-def test_a_caller_sees_his_account_his_choice_and_his_grants(
-    connection, account, site, sector, grant
-):
-    who = user(account, "viewer", site_id=site, sector_id=sector, allowed_sites=grant)
-    expected = {
-        row
-        for row in ROWS
-        if row[0] == account
-        and site in ("", row[1])
-        and sector in ("", row[2])
-        and (grant is None or row[1] in grant)
-    }
-    assert seen(connection, articles, who) == expected
+@pytest.mark.parametrize("grant", GRANTS)
+def test_a_caller_sees_his_account_his_choice_and_his_grants(connection, grant):
+    for account, site, sector in itertools.product(ACCOUNTS, ("", *SITES, "s3"), ("", *SECTORS)):
+        who = user(account, "viewer", site_id=site, sector_id=sector, allowed_sites=grant)
+        expected = {
+            row
+            for row in ROWS
+            if row[0] == account
+            and site in ("", row[1])
+            and sector in ("", row[2])
+            and (grant is None or row[1] in grant)
+        }
+        assert seen(connection, articles, who) == expected, (account, site, sector)
 
 
 @pytest.mark.parametrize("grant", GRANTS)

@@ -3,7 +3,7 @@
 import pytest
 from crashes.writer import Writer
 
-pytest.register_assert_rewrite("crashes.invariants")
+pytest.register_assert_rewrite("crashes.invariants", "crashes.destinies")
 
 
 class _Keeper:

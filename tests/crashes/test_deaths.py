@@ -2,9 +2,8 @@
 
 import pytest
 from crashes import invariants
+from crashes.destinies import DESTINIES, all_ended_as_destined, title
 from crashes.writer import Customer, consumers_of
-
-from chassis.ids import new_id
 
 # Every consumer of every service; a test compares this with what NATS knows.
 CONSUMERS = {
@@ -34,41 +33,33 @@ CONSUMERS = {
 }
 
 
-# Together they make every event of the pipeline happen.
-DESTINIES = ("text:refuse", "prompts:refuse", "image:refuse", "")
-ENDS = [("failed", "pending"), *(("succeeded", end) for end in ("failed", "failed", "succeeded"))]
-
-
-def title(fault=""):
-    """A title that nobody else has, with a marker for the offline model."""
-    return f"{new_id()} {f'[[offline:{fault}]]' if fault else ''}".strip()
-
-
-def all_ended_as_destined(writer, customer, run):
-    """The four tasks of DESTINIES have come to their ends, each once."""
-    run = customer.run(run["id"])
-    assert run["state"] == "partly_failed"
-    ends = [(each["state"], each["images"]["state"]) for each in run["generations"]]
-    assert ends == ENDS
-    invariants.check(writer)
-    invariants.account_adds_up(customer)
-
-
-def test_a_text_is_written_once_when_its_worker_dies_while_the_model_works(writer):
+@pytest.mark.parametrize(
+    ("service", "stage", "asked"),
+    [
+        ("content", "text", 1),
+        pytest.param("images", "prompts", 1, marks=pytest.mark.slow),
+        pytest.param("images", "image", 3, marks=pytest.mark.slow),
+    ],
+)
+def test_work_counts_once_when_its_worker_dies_while_the_model_works(writer, service, stage, asked):
     customer = Customer(writer)
-    name = title("text:slow=20*1")
-    run = customer.order(name, stop_after="images")
-    writer.wait(lambda: writer.call_states(name[:36]) == ["running"], "the model works")
+    name = title(f"{stage}:slow=20*1")
 
-    writer.stack.kill("content")
-    writer.wait(lambda: writer.call_states(name[:36])[0] == "aborted", "the model is left alone")
+    def calls():
+        return [each["state"] for each in writer.model_calls(stage, name[:36])]
+
+    run = customer.order(name, stop_after="images")
+    writer.wait(lambda: calls() == ["running"] * asked, "the model works")
+
+    writer.stack.kill(service)
+    writer.wait(lambda: calls()[:asked] == ["aborted"] * asked, "the model is left alone")
     writer.settle()
 
-    assert writer.call_states(name[:36]) == ["aborted", "answered"]
+    assert calls() == ["aborted"] * asked + ["answered"] * asked
     run = customer.run(run["id"])
     assert run["state"] == "succeeded"
     [generation] = run["generations"]
-    assert generation["attempt"] == 2
+    assert generation["attempt"] == (2 if stage == "text" else 1)
     assert generation["images"]["generated"] == 3
     invariants.check(writer)
     invariants.account_adds_up(customer)

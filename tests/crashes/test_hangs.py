@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from crashes import invariants
-from crashes.test_deaths import title
+from crashes.destinies import title
 from crashes.writer import ACK_WAIT_S, WITHIN_S, Customer
 
 from standalone.ports import address_of, hold_port
@@ -61,8 +61,13 @@ def contents(writer, customer):
     return sorted(writer.rows("content", query, customer.id))
 
 
-def test_a_text_that_kills_every_worker_is_given_up_and_its_neighbours_are_written(writer):
+@pytest.mark.parametrize("giving_up_kills", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_text_that_kills_every_worker_is_given_up_and_its_neighbours_are_written(
+    writer, giving_up_kills
+):
     customer = Customer(writer)
+    if giving_up_kills:
+        writer.order("content", "terminate.content-generation-requested")
     poison, *others = title(), *(title("text:slow=1") for _ in range(3))
     tasks = customer.tasks(poison, *others)
     writer.order("content", f"poison.{poison}")

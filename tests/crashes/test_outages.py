@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from crashes import invariants
-from crashes.test_deaths import DESTINIES, all_ended_as_destined, title
+from crashes.destinies import DESTINIES, all_ended_as_destined, title
 from crashes.writer import Customer
 
 from standalone.rest import Refused
@@ -59,12 +59,15 @@ def test_nats_is_killed_and_restarted_under_load_and_nothing_is_lost(writer):
         for customer in customers
     ]
     runs.append((customers[0], customers[0].order(title(), stop_after="images")))
-    writer.wait(lambda: running(writer), "the model works")
+    writer.wait(lambda: "running" in writer.call_states(""), "the model works")
     nats = writer.stack.nats
 
     nats.kill()
     later = [customer.order(title()) for customer in customers]
     assert all(run["state"] == "queued" for run in later)
+    # What was begun is written and stored all the same, and waits to be told.
+    writer.wait(lambda: "running" not in writer.call_states(""), "the model has answered")
+    writer.wait(lambda: writer.rows("content", "SELECT type FROM outbox"), "news wait")
     nats.start()
     writer.wait(lambda: finished(writer, runs) > 3, "work goes on after the crash")
     nats.restart()
@@ -89,6 +92,7 @@ def finished(writer, runs):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 @pytest.mark.parametrize("times", [1, 4])
 def test_nats_goes_again_and_again_while_pictures_are_made(writer, how, times):

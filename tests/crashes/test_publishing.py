@@ -2,7 +2,7 @@
 
 import pytest
 from crashes import invariants
-from crashes.test_deaths import DESTINIES, all_ended_as_destined, title
+from crashes.destinies import DESTINIES, all_ended_as_destined, title
 from crashes.writer import Customer, registration, rest
 
 from chassis.ids import new_id

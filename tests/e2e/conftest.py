@@ -6,7 +6,8 @@ from e2e.people import Writer
 
 from standalone.stack import Stack
 
-# Faults shall end soon. An attempt has room for a machine that is busy with something else.
+# Faults shall end soon, but the attempts together have room for a machine that is busy with
+# something else; only stalls take all of it.
 ENVIRONMENT = {
     "OPENAI_API_KEY": "",
     "OPENAI_BASE_URL": "",

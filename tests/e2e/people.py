@@ -8,7 +8,7 @@ import os
 import time
 
 DEADLINE_S = 30.0
-POLL_S = (0.02, 0.2)
+POLL_S = (0.02, 0.4)
 """First and longest pause between looks: many who look often would slow down what they wait for."""
 API = "/api/v1"
 PASSWORD = "correct horse battery"
@@ -37,7 +37,7 @@ async def eventually(look, holds, what):
             return found
         assert time.monotonic() < deadline, f"not within {DEADLINE_S:g} s: {what}; last: {found}"
         await asyncio.sleep(pause_s)
-        pause_s = min(pause_s * 1.3, pause_max_s)
+        pause_s = min(pause_s * 1.5, pause_max_s)
 
 
 class Writer:
@@ -177,7 +177,12 @@ class Account:
         )
 
     async def state(self):
-        """Everything that the account has; when its keys were last used does not count."""
+        """Everything that the account has, but for the last uses of its keys.
+
+        Waits until nothing moves: charges reach a run a little later than its end.
+        """
+        for run in await self.list("writer/runs"):
+            await self.charged(run)
         state = {path: await self.list(path) for path in LISTS}
         state["balance"] = await self.get("billing/credits/balance")
         for key in state["auth/api_keys"]:

@@ -26,8 +26,15 @@ IN_CHATS = {
     "empty": INVALID,
 }
 """What each fault becomes when it does not pass."""
-IN_PICTURES = IN_CHATS | {"truncate": INVALID, "invalid_json": UNAVAILABLE}
-PASSING = ("rate_limit=0", "error", "hangup", "truncate", "invalid_json", "wrong_schema", "empty")
+IN_PICTURES = {
+    "rate_limit=0": UNAVAILABLE,
+    "error": UNAVAILABLE,
+    "hangup": UNAVAILABLE,
+    "truncate": INVALID,
+    "refuse": REFUSED,
+    "invalid_json": UNAVAILABLE,
+}
+PASSING = ("rate_limit=0", "error", "hangup", "truncate", "invalid_json")
 """Faults after which the same request is sent again."""
 TEXT, PROMPTS, PICTURES = 2, 2, 3
 

@@ -66,7 +66,7 @@ def parsed(raw):
 
 async def wait_for(condition):
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110  what is waited for happens in the code under test
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,65 @@
+"""Refusals on the wire and back: nothing is lost that fits, and nothing breaks that does not."""
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from chassis import errors
+from chassis.errors import Kind, Refusal, Violation
+from chassis.status import from_status, internal, to_status
+
+REFUSALS = [
+    errors.InvalidFields(Violation("task.title", "is too long"), Violation("ids[3]", "is empty")),
+    errors.InvalidFields(Violation("ids", "has too many"), reason="TOO_MANY_ITEMS"),
+    errors.NotFound("task", "1", "2"),
+    errors.AlreadyExists("cluster", "7"),
+    errors.InvalidTransition("The task is completed.", state="completed"),
+    errors.EtagMismatch("task", "5"),
+    errors.RequestIdReused(),
+    errors.PageTokenInvalid(),
+    errors.Unauthenticated(),
+    errors.Unauthenticated("The token has expired.", reason="TOKEN_EXPIRED"),
+    errors.Forbidden("SITE_FORBIDDEN", "You may not see this site."),
+    errors.Unavailable(),
+    internal("r-1"),
+    *(
+        Refusal(kind, "REASON", "Ein Satz mit Ümläuten: 日本.", metadata={"a": "ä"})
+        for kind in Kind
+    ),
+]
+
+
+def parts(refusal):
+    return refusal.kind, refusal.reason, refusal.message, refusal.metadata, refusal.violations
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda each: f"{each.kind}-{each.reason}")
+def test_a_refusal_survives_the_wire(refusal):
+    wire = status_pb2.Status.FromString(to_status(refusal).SerializeToString())
+    assert parts(from_status(wire)) == parts(refusal)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda each: f"{each.kind}-{each.reason}")
+def test_an_error_has_exactly_one_error_info(refusal):
+    wire = to_status(refusal)
+    infos = [d for d in wire.details if d.Is(error_details_pb2.ErrorInfo.DESCRIPTOR)]
+    assert len(infos) == 1
+    assert wire.code == code_pb2.Code.Value(refusal.kind.value)
+
+
+def test_an_error_of_another_kind_of_server_becomes_internal():
+    status = status_pb2.Status(code=code_pb2.DATA_LOSS, message="lost")
+    assert from_status(status).kind is Kind.INTERNAL
+
+
+def test_endless_texts_are_cut():
+    violations = tuple(Violation("f" * 9000, "d" * 9000) for _ in range(3))
+    refusal = Refusal(
+        Kind.NOT_FOUND, "NOT_FOUND", "m" * 9000, metadata={"ids": "i" * 9000}, violations=violations
+    )
+    assert to_status(refusal).ByteSize() < 20_000
+
+
+def test_what_cannot_be_written_is_replaced():
+    refusal = Refusal(Kind.NOT_FOUND, "NOT_FOUND", "bad \ud800", metadata={"n": 5})
+    found = from_status(to_status(refusal))
+    assert (found.message, found.metadata) == ("bad ?", {"n": "5"})

@@ -1,0 +1,60 @@
+"""Log lines: one JSON object each, whatever is logged."""
+
+import json
+import logging
+import sys
+
+import pytest
+
+from chassis import interceptors
+from chassis.telemetry import JsonLines
+
+
+def line(message="call", *args, error=None, **extra):
+    exc_info = None
+    if error is not None:
+        try:
+            raise error
+        except type(error):
+            exc_info = sys.exc_info()
+    record = logging.makeLogRecord(
+        {"name": "chassis.calls", "levelname": "INFO", "msg": message, "args": args} | extra
+    )
+    record.exc_info = exc_info
+    return JsonLines("tasks").format(record)
+
+
+def test_a_line_tells_when_where_and_what():
+    found = json.loads(line("got %s", "it", method="/m", duration_ms=1.5))
+    assert found.pop("time").endswith("+00:00")
+    assert found == {
+        "level": "INFO",
+        "process": "tasks",
+        "logger": "chassis.calls",
+        "message": "got it",
+        "method": "/m",
+        "duration_ms": 1.5,
+    }
+
+
+def test_a_line_of_a_running_call_carries_its_request_id():
+    token = interceptors.request_id.set("r-1")
+    try:
+        assert json.loads(line())["request_id"] == "r-1"
+    finally:
+        interceptors.request_id.reset(token)
+
+
+def test_an_error_keeps_its_trace_in_the_same_line():
+    written = line(error=ValueError("two\nlines"))
+    assert "\n" not in written
+    assert "ValueError: two\nlines" in json.loads(written)["exception"]
+
+
+@pytest.mark.parametrize(
+    "odd", ["\ud800", "\0", 2**80, b"\xff", {1: object()}, float("nan"), ["\udfff"]]
+)
+def test_whatever_is_logged_makes_one_line_of_json(odd):
+    for written in (line("odd: %s", odd), line(extra_value=odd)):
+        assert "\n" not in written
+        assert json.loads(written)["process"] == "tasks"
