@@ -1,8 +1,17 @@
 """What the tests of billing ask for."""
 
+from chassis.caller import Caller
 from services.billing.domain import AiCall, Item, Operation
 
 ACCOUNT = "01900000-0000-7000-8000-00000000000a"
+OPERATOR = Caller(
+    issuer="gateway",
+    principal="user:operator",
+    account_id=ACCOUNT,
+    role="developer",
+    acting_for="operators",
+)
+"""An operator of the platform at work on the account."""
 NO_CALL = AiCall()
 CALL = AiCall(model="gpt-5-mini", prompt_tokens=900, completion_tokens=1400, object_id="text-1")
 

@@ -77,6 +77,19 @@ async def test_a_failed_text_costs_nothing_but_its_call_is_noted(opened, consume
     assert reason == "PROVIDER_REFUSED"
 
 
+async def test_a_cancelled_text_costs_nothing(opened, consumers, tasks):
+    await opened.reservations.reserve(tasks, [text("a")])
+    cancelled = generation_pb2.GenerationCancelled(**TENANT, generation_id="g", reservation_key="a")
+    same = delivery(cancelled)
+    for _ in range(3):
+        await consumers.generation_cancelled(same)
+    # The text that was finished all the same is kept, and not charged.
+    await consumers.generation_succeeded(delivery(written()))
+    assert await opened.balance(tasks) == Balance(100, 100, 0, 0)
+    held = await opened.reservations.get(tasks, "a")
+    assert held.state is ReservationState.VOIDED
+
+
 async def test_prompts_and_pictures_settle_theirs(opened, consumers, tasks):
     prompts = Item("prompts", Operation.IMAGE_PROMPT_EXTRACTION, 1)
     lost = Item("lost", Operation.IMAGE_PROMPT_EXTRACTION, 1)
