@@ -132,7 +132,11 @@ reservations = Table(
     CheckConstraint("state = 'committed' OR credits_charged = 0", name="uncharged"),
 )
 _partial_index("ix_reservations_open_expire_time", "state = 'open'", reservations.c.expire_time)
-Index("ix_reservations_account_id_run_id", reservations.c.account_id, reservations.c.run_id)
+# The oldest of a run, and all of it.
+Index(
+    "ix_reservations_account_id_run_id",
+    *(reservations.c[name] for name in ("account_id", "run_id", "create_time", "id")),
+)
 # For what was used before a budget was set.
 Index(
     "ix_reservations_account_id_create_time",

@@ -53,7 +53,9 @@ class Billing:
         ]
         response: reservations_pb2.ReserveCreditsResponse = await self._peer.call(
             self._stub.ReserveCredits,
-            reservations_pb2.ReserveCreditsRequest(items=items, run_id=run_id),
+            reservations_pb2.ReserveCreditsRequest(
+                items=items, run_id=run_id, api_key_id=_api_key_of(caller)
+            ),
             acting_for(caller),
         )
         return [
@@ -110,3 +112,9 @@ def acting_for(caller: Caller) -> Caller:
         sector_id=caller.sector_id,
         request_id=caller.request_id,
     )
+
+
+def _api_key_of(caller: Caller) -> str:
+    """The API key that asks, whose budget counts; empty for a user."""
+    kind, _, key_id = caller.principal.partition(":")
+    return key_id if kind == "key" else ""

@@ -3,8 +3,12 @@
 import pytest
 from support.wiring import Keys, served
 from writer.billing.v1 import (
+    budgets_pb2,
+    budgets_pb2_grpc,
     credits_pb2,
     credits_pb2_grpc,
+    grants_pb2,
+    grants_pb2_grpc,
     prices_pb2,
     prices_pb2_grpc,
     reservations_pb2,
@@ -50,6 +54,8 @@ class Edge:
 CREDITS = credits_pb2_grpc.CreditServiceStub
 RESERVATIONS = reservations_pb2_grpc.ReservationServiceStub
 USAGE = usage_pb2_grpc.UsageServiceStub
+GRANTS = grants_pb2_grpc.GrantServiceStub
+BUDGETS = budgets_pb2_grpc.BudgetServiceStub
 PRICES = prices_pb2_grpc.PriceServiceStub
 TASKS = Caller.service("tasks", account_id=ACCOUNT, site_id="site-1", request_id="request-1")
 GATEWAY = Caller.service("gateway", account_id=ACCOUNT)
@@ -198,3 +204,146 @@ async def test_viewers_may_ask_for_quotes_prices_and_plans(edge):
     assert costs.total_size == len(costs.costs) == 8
     plans = await edge.call(user("viewer"), PRICES, "ListPlans", prices_pb2.ListPlansRequest())
     assert plans.plans[0] == prices_pb2.Plan(name="free", credits=100)
+
+
+def granting(**fields):
+    return grants_pb2.CreateGrantRequest(
+        **{
+            "transaction_type": credits_pb2.CreditTransaction.Type.purchase,
+            "credits": 500,
+            "reason": "invoice 7",
+            "request_id": "grant-1",
+            **fields,
+        }
+    )
+
+
+async def test_an_operator_puts_credits_right_over_the_wire(edge):
+    await edge.call(GATEWAY, CREDITS, "OpenAccount", credits_pb2.OpenAccountRequest())
+    operator = user("developer")
+    grant = await edge.call(operator, GRANTS, "CreateGrant", granting())
+    assert (grant.credits, grant.available, grant.priority) == (500, 500, 50)
+    assert not grant.HasField("expire_time")
+    assert await edge.call(operator, GRANTS, "CreateGrant", granting()) == grant
+    listed = await edge.call(user("owner"), GRANTS, "ListGrants", grants_pb2.ListGrantsRequest())
+    assert (listed.total_size, listed.grants[0]) == (2, grant)
+    await edge.call(TASKS, RESERVATIONS, "ReserveCredits", reserve("a"))
+    commit = reservations_pb2.CommitReservationRequest(key="a", quantity=1000)
+    await edge.call(TASKS, RESERVATIONS, "CommitReservation", commit)
+    lists = credits_pb2.ListTransactionsRequest(transaction_type="deduction")
+    [deduction] = (await edge.call(operator, CREDITS, "ListTransactions", lists)).transactions
+    refund = credits_pb2.RefundCreditsRequest(
+        transaction_id=deduction.id, credits=4, reason="it was bad", request_id="refund-1"
+    )
+    refunded = await edge.call(operator, CREDITS, "RefundCredits", refund)
+    assert (refunded.amount, refunded.corrected_transaction_id) == (4, deduction.id)
+    assert await edge.call(operator, CREDITS, "RefundCredits", refund) == refunded
+    refund.request_id, refund.credits = "refund-2", 7
+    refusal = await edge.refusal(operator, CREDITS, "RefundCredits", refund)
+    assert (refusal.reason, refusal.metadata["available"]) == ("REFUND_EXCEEDS_CHARGE", "6")
+    adjust = credits_pb2.AdjustCreditsRequest(credits=-4, reason="typing error", request_id="a")
+    adjusted = await edge.call(operator, CREDITS, "AdjustCredits", adjust)
+    assert (adjusted.amount, adjusted.reason, adjusted.actor) == (-4, "typing error", "user:1")
+    one = credits_pb2.GetTransactionRequest(id=adjusted.id)
+    [share] = (await edge.call(user("editor"), CREDITS, "GetTransaction", one)).grants
+    assert share.credits == -4
+    revoke = grants_pb2.RevokeGrantRequest(id=grant.id, reason="charged back")
+    revoked = await edge.call(operator, GRANTS, "RevokeGrant", revoke)
+    assert revoked.HasField("revoke_time")
+    balance = await edge.call(operator, CREDITS, "GetBalance", credits_pb2.GetBalanceRequest())
+    assert (balance.granted, balance.available, balance.spent) == (96, 90, 6)
+
+
+async def test_a_manager_sets_ceilings_and_changes_the_plan_over_the_wire(edge):
+    await edge.call(GATEWAY, CREDITS, "OpenAccount", credits_pb2.OpenAccountRequest())
+    owner = user("owner")
+    made = budgets_pb2.CreateBudgetRequest(
+        budget={"scope": "api_key", "scope_id": "key-1", "credits": 15}
+    )
+    budget = await edge.call(owner, BUDGETS, "CreateBudget", made)
+    by_key = reserve("a", "b", api_key_id="key-1", run_id="run-1", run_cap=50)
+    refusal = await edge.refusal(TASKS, RESERVATIONS, "ReserveCredits", by_key)
+    assert refusal.metadata == {
+        "required": "20",
+        "available": "15",
+        "limit": "api_key",
+        "limit_id": "key-1",
+    }
+    more = budgets_pb2.UpdateBudgetRequest(id=budget.id, credits=20, etag=budget.etag)
+    await edge.call(owner, BUDGETS, "UpdateBudget", more)
+    await edge.call(TASKS, RESERVATIONS, "ReserveCredits", by_key)
+    listed = await edge.call(owner, BUDGETS, "ListBudgets", budgets_pb2.ListBudgetsRequest())
+    assert {(each.scope_id, each.used, each.credits) for each in listed.budgets} == {
+        ("key-1", 20, 20),
+        ("run-1", 20, 50),
+    }
+    got = await edge.call(owner, BUDGETS, "GetBudget", budgets_pb2.GetBudgetRequest(id=budget.id))
+    assert (got.etag, got.used) == ("2", 20)
+    refusal = await edge.refusal(owner, BUDGETS, "UpdateBudget", more)
+    assert refusal.reason == "ETAG_MISMATCH"
+    await edge.call(owner, BUDGETS, "DeleteBudget", budgets_pb2.DeleteBudgetRequest(id=budget.id))
+    change = credits_pb2.ChangePlanRequest(plan="starter")
+    balance = await edge.call(owner, CREDITS, "ChangePlan", change)
+    assert (balance.plan, balance.next_plan, balance.available) == ("starter", "", 980)
+    change.plan = "free"
+    balance = await edge.call(owner, CREDITS, "ChangePlan", change)
+    assert (balance.plan, balance.next_plan, balance.available) == ("starter", "free", 980)
+
+
+async def test_prices_are_changed_and_usage_is_summed_over_the_wire(edge):
+    await edge.call(GATEWAY, CREDITS, "OpenAccount", credits_pb2.OpenAccountRequest())
+    change = prices_pb2.UpdateCostRequest(
+        operation_type="content_generation", credits=0, reason="a gift", etag="1"
+    )
+    price = await edge.call(user("developer"), PRICES, "UpdateCost", change)
+    assert (price.version, price.etag, price.credits, price.reason) == (2, "2", 0, "a gift")
+    versions = prices_pb2.ListCostVersionsRequest(operation_type="content_generation")
+    listed = await edge.call(user("owner"), PRICES, "ListCostVersions", versions)
+    assert [each.version for each in listed.costs] == [2, 1]
+    await edge.call(TASKS, RESERVATIONS, "ReserveCredits", reserve("a"))
+    usage = {"model": "gpt-5-mini", "prompt_tokens": 9, "provider_cost_micro_usd": 12}
+    commit = reservations_pb2.CommitReservationRequest(key="a", quantity=640, usage=usage)
+    settled = await edge.call(TASKS, RESERVATIONS, "CommitReservation", commit)
+    assert settled.credits_charged == 0
+    asked = usage_pb2.SummarizeUsageRequest(group_by=["model", "operation"])
+    summary = await edge.call(user("editor"), USAGE, "SummarizeUsage", asked)
+    [row] = summary.rows
+    assert (row.model, row.operation_type) == ("gpt-5-mini", Operation.content_generation)
+    assert (row.calls, row.prompt_tokens, row.provider_cost_micro_usd) == (1, 9, 12)
+    assert summary.total.calls == 1
+    asked.end_time.seconds = -62_135_596_800
+    refusal = await edge.refusal(user("editor"), USAGE, "SummarizeUsage", asked)
+    assert [violation.field for violation in refusal.violations] == ["end_time"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_only_operators_make_credits_and_prices_and_only_managers_set_ceilings(edge):
+    for who, stub, method, request in (
+        (user("owner"), GRANTS, "CreateGrant", granting()),
+        (user("owner"), GRANTS, "RevokeGrant", grants_pb2.RevokeGrantRequest()),
+        (user("owner"), CREDITS, "RefundCredits", credits_pb2.RefundCreditsRequest()),
+        (user("owner"), CREDITS, "AdjustCredits", credits_pb2.AdjustCreditsRequest()),
+        (user("owner"), PRICES, "UpdateCost", prices_pb2.UpdateCostRequest()),
+        (user("editor"), GRANTS, "ListGrants", grants_pb2.ListGrantsRequest()),
+        (user("editor"), BUDGETS, "CreateBudget", budgets_pb2.CreateBudgetRequest()),
+        (user("editor"), CREDITS, "ChangePlan", credits_pb2.ChangePlanRequest()),
+        (user("viewer"), USAGE, "SummarizeUsage", usage_pb2.SummarizeUsageRequest()),
+    ):
+        refusal = await edge.refusal(who, stub, method, request)
+        assert refusal.reason == "ROLE_FORBIDDEN", method
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (granting(transaction_type="refund"), "transaction_type"),
+        (granting(credits=0), "credits"),
+        (granting(reason=""), "reason"),
+        (granting(request_id=""), "request_id"),
+        (granting(expire_time={"seconds": 1}), "expire_time"),
+    ],
+)
+async def test_bad_grants_are_refused_by_field(edge, request_, field):
+    refusal = await edge.refusal(user("developer"), GRANTS, "CreateGrant", request_)
+    assert [violation.field for violation in refusal.violations] == [field]

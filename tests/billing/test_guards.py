@@ -13,7 +13,7 @@ from chassis.caller import Caller
 from chassis.ids import new_id
 from services.billing import reconcile, schema
 from services.billing.domain import Balance, TransactionType
-from services.billing.service import Request
+from services.billing.service import Request, Work
 from tests.billing.samples import ACCOUNT, CALL, picture
 from tests.billing.samples import text as writing
 
@@ -188,6 +188,24 @@ async def test_drift_is_found_named_and_mended(opened, tasks):
     [drift] = await opened.drifts()
     assert (drift.account_id, drift.what) == (ACCOUNT, "projected balance")
     assert await opened.reconciliation.rebuild(ACCOUNT) == Balance(100, 100, 0, 0)
+    assert await opened.drifts() == []
+
+
+async def test_drift_of_grants_and_budgets_is_found_named_and_mended(opened, tasks):
+    await opened.reservations.reserve(tasks, [writing("a")], work_for=Work("run-1", "", 50))
+    await opened.execute(update(schema.grants).values(available=91))
+    await opened.execute(update(schema.budgets).values(used=3))
+    found = {(drift.what, drift.expected, drift.found) for drift in await opened.drifts()}
+    [grant_id] = await opened.database.read(
+        lambda connection: connection.scalars(select(schema.grants.c.id)).all()
+    )
+    assert found == {
+        (f"left of grant {grant_id}", "90", "91"),
+        ("used of the run budget of run-1", "10", "3"),
+    }
+    await opened.reconciliation.rebuild(ACCOUNT)
+    assert await opened.drifts() == []
+    await opened.settlement.void(tasks, "a", "")
     assert await opened.drifts() == []
 
 

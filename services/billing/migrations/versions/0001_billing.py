@@ -158,8 +158,9 @@ def create_reservations() -> None:
     partial_index(
         "ix_reservations_open_expire_time", "reservations", ["expire_time"], "state = 'open'"
     )
-    for name in ("run_id", "create_time"):
-        op.create_index(f"ix_reservations_account_id_{name}", "reservations", ["account_id", name])
+    for name, *more in (("run_id", "create_time", "id"), ("create_time",)):
+        columns = ["account_id", name, *more]
+        op.create_index(f"ix_reservations_account_id_{name}", "reservations", columns)
 
 
 def create_ledger() -> None:
@@ -285,16 +286,14 @@ def partial_index(name: str, table: str, columns: list[str], rule: str) -> None:
 
 def seed() -> None:
     now = clock.now()
-    plans = sa.table(
-        "plans", sa.column("name"), sa.column("credits"), sa.column("create_time", UtcDateTime)
-    )
-    op.bulk_insert(
-        plans, [{"name": name, "credits": n, "create_time": now} for name, n in PLANS.items()]
-    )
+    columns: list[Any] = [sa.column("name"), sa.column("credits")]
+    plans = sa.table("plans", *columns, sa.column("create_time", UtcDateTime))
+    rows = [{"name": name, "credits": n, "create_time": now} for name, n in PLANS.items()]
+    op.bulk_insert(plans, rows)
     names = ("operation", "variant", "unit", "credits")
-    columns: list[Any] = [sa.column(name) for name in (*names, "id", "version")]
-    columns += [sa.column("reason"), sa.column("principal"), sa.column("create_time", UtcDateTime)]
     first = {"version": 1, "reason": "", "principal": "", "create_time": now}
+    columns = [sa.column(name) for name in (*names, "id", *list(first)[:-1])]
+    columns.append(sa.column("create_time", UtcDateTime))
     op.bulk_insert(
         sa.table("prices", *columns),
         [dict(zip(names, row, strict=True), id=ids.new_id(), **first) for row in PRICES],

@@ -1,0 +1,167 @@
+"""Reads cost the same with a short and a long history: every statement seeks in an index.
+
+Shown by the plans of the very statements that the use cases run, and by their number.
+"""
+
+import re
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event, text
+from writer.billing.v1 import budgets_pb2, credits_pb2, grants_pb2, usage_pb2
+
+from chassis import pages
+from chassis.caller import Caller
+from chassis.pages import PageQuery
+from services.billing.domain import Operation, TransactionType
+from services.billing.service import Work
+from services.billing.store import UsageFilter
+from tests.billing.samples import ACCOUNT, CALL, picture
+
+READER = Caller(issuer="gateway", principal="user:1", account_id=ACCOUNT, role="admin")
+AT_SITE = Caller(issuer="gateway", principal="user:1", account_id=ACCOUNT, site_id="site-1")
+# `anon_1` is what a count has been bounded to.
+SCANS = re.compile(r"SCAN (?!anon_1|CONSTANT)|Seq Scan")
+SORTS = re.compile(r"TEMP B-TREE|Sort Key")
+
+
+@contextmanager
+def statements(database):
+    """What runs inside the block, with its parameters."""
+    engines = (
+        [database._reader, database._writer]
+        if database.dialect == "sqlite"
+        else [database._engine.sync_engine]
+    )
+    seen = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        seen.append((statement, parameters))
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+async def plans(billing, seen):
+    """How the database would run each statement, had it many rows."""
+    explain = "EXPLAIN QUERY PLAN " if billing.database.dialect == "sqlite" else "EXPLAIN "
+
+    def work(connection):
+        if billing.database.dialect == "postgresql":
+            # Tables of tests are so small that reading them whole is cheaper than an index.
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        return [
+            (statement, str(connection.exec_driver_sql(explain + statement, parameters).all()))
+            for statement, parameters in seen
+        ]
+
+    return await billing.database.read(work)
+
+
+def lists(billing):
+    """Every list, unfiltered and by each filter, as calls that take paging fields."""
+
+    def transactions(who, kind=None):
+        return lambda **page: billing.accounts.transactions(
+            who, PageQuery.of(credits_pb2.ListTransactionsRequest(**page)), kind
+        )
+
+    def usage(who, **fields):
+        return lambda **page: billing.usage.page(
+            who, PageQuery.of(usage_pb2.ListUsageRequest(**page)), UsageFilter(**fields)
+        )
+
+    def grants(**page):
+        query = PageQuery.of(grants_pb2.ListGrantsRequest(**page))
+        return billing.grants.page(READER, query, only_available=False)
+
+    async def budgets(**page):
+        query = PageQuery.of(budgets_pb2.ListBudgetsRequest(**page))
+        return (await billing.budgets.page(READER, query, None, ""))[0]
+
+    return {
+        "transactions": transactions(READER),
+        "transactions of a type": transactions(READER, TransactionType.DEDUCTION),
+        "transactions of a site": transactions(AT_SITE),
+        "usage": usage(READER),
+        "usage of a site": usage(AT_SITE),
+        "usage of an operation": usage(READER, operation=Operation.IMAGE_GENERATION),
+        "usage of a model": usage(READER, model="gpt-5-mini"),
+        "usage of a run": usage(READER, run_id="run-1"),
+        "usage of a key": usage(READER, api_key_id="key-1"),
+        "grants": grants,
+        "budgets": budgets,
+    }
+
+
+async def test_lists_seek_on_every_page(opened, tasks):
+    work = Work(run_id="run-1", api_key_id="key-1")
+    for number in range(3):
+        await opened.reservations.reserve(tasks, [picture(f"{number}")], work_for=work)
+        await opened.settlement.commit(tasks, f"{number}", 1, CALL)
+    for name, read in lists(opened).items():
+        with statements(opened.database) as seen:
+            first = await read(page_size=1)
+            if first.next_token:
+                await read(page_size=1, page_token=first.next_token)
+        for statement, plan in await plans(opened, seen):
+            assert not SCANS.search(plan), (name, statement, plan)
+            assert not SORTS.search(plan), (name, statement, plan)
+
+
+async def test_calls_seek_whatever_they_do(opened, tasks):
+    work = Work(run_id="run-1", api_key_id=None)
+    with statements(opened.database) as seen:
+        await opened.reservations.reserve(tasks, [picture("a"), picture("b")], work_for=work)
+        await opened.settlement.commit(tasks, "a", 1, CALL)
+        await opened.settlement.void(tasks, "b", "")
+        await opened.balance(tasks)
+        await opened.sweeper.sweep()
+        await opened.sweeper.sweep_grants()
+        await opened.sweeper.sweep_periods()
+    looked = [each for each in seen if each[0].startswith(("SELECT", "UPDATE"))]
+    # Prices and plans are a handful for all accounts; of grants those with credits are sorted.
+    for statement, plan in await plans(opened, looked):
+        if not re.search(r"FROM (prices|plans)", statement):
+            assert not SCANS.search(plan), (statement, plan)
+            assert "grants" in statement or not SORTS.search(plan), (statement, plan)
+
+
+async def test_a_total_is_counted_up_to_a_bound(opened, tasks, monkeypatch):
+    monkeypatch.setattr(pages, "PAGE_SIZE_MAX", 2)
+    for number in range(5):
+        await opened.reservations.reserve(tasks, [picture(f"{number}")])
+        await opened.settlement.commit(tasks, f"{number}", 1, CALL)
+    monkeypatch.setattr("services.billing.store.ledger.COUNTED_MAX", 4)
+    seen, token = [], ""
+    while True:
+        query = PageQuery.of(credits_pb2.ListTransactionsRequest(page_token=token))
+        page = await opened.accounts.transactions(READER, query, None)
+        assert page.total_size == 4
+        seen += [row.id for row in page.rows]
+        token = page.next_token
+        if not token:
+            break
+    assert len(set(seen)) == 6
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_a_batch_of_ten_is_few_statements(opened, tasks):
+    async def count(call):
+        with statements(opened.database) as seen:
+            await call
+        return len(
+            [each for each in seen if not each[0].startswith(("SAVEPOINT", "RELEASE", "BEGIN"))]
+        )
+
+    one = await count(opened.reservations.reserve(tasks, [picture("one")]))
+    items = [picture(f"{number}") for number in range(10)]
+    ten = await count(opened.reservations.reserve(tasks, items))
+    assert one == ten <= 9
+    assert await count(opened.settlement.commit(tasks, "one", 1, CALL)) <= 8
