@@ -45,12 +45,14 @@ async def test_an_account_is_opened_once_however_often_it_is_asked_for(billing, 
     assert len(await billing.facts()) == 1
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_an_unknown_plan_opens_nothing(billing, tasks):
     with pytest.raises(UnknownPlan):
         await billing.accounts.open(tasks, "gold")
     assert (await billing.accounts.get(tasks)).subscription is None
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_the_listed_amounts_add_up_to_what_is_available(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a"), picture("b", 3), picture("c")])
     await opened.settlement.commit(tasks, "a", 640, CALL)
@@ -89,6 +91,7 @@ async def test_transactions_come_newest_first_page_by_page(opened, tasks):
         await opened.accounts.transactions(ACCOUNT_WIDE, query(page_token="x"), None)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_lists_can_be_filtered(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a")], work_for=Work(run_id="run-1"))
     await opened.reservations.reserve(tasks, [picture("b")], work_for=Work(run_id="run-2"))
@@ -104,6 +107,7 @@ async def test_lists_can_be_filtered(opened, tasks):
     assert [row.run_id for row in by_operation.rows] == ["run-1"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_chosen_or_granted_site_narrows_what_is_listed(opened, tasks):
     elsewhere = Caller.service("tasks", account_id=ACCOUNT, site_id="site-2")
     await opened.reservations.reserve(tasks, [text("a", 100)])
@@ -123,6 +127,7 @@ async def test_a_chosen_or_granted_site_narrows_what_is_listed(opened, tasks):
     assert await amounts(allowed_sites=()) == ([100], [])
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_another_account_sees_nothing_of_this_one(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     await opened.settlement.commit(tasks, "a", 100, CALL)
@@ -134,6 +139,7 @@ async def test_another_account_sees_nothing_of_this_one(opened, tasks):
     assert await opened.balance(nobody) == Balance()
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_plans_and_prices_are_those_of_the_domain(billing):
     plans = [(plan.name, plan.credits) for plan in await billing.catalogue.plans()]
     assert plans == [

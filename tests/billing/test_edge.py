@@ -138,6 +138,7 @@ async def test_from_opening_to_usage_over_the_wire(edge):
     assert not record.HasField("provider_cost_micro_usd")
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_roles_and_services_may_do_what_the_contract_says(edge):
     lists = credits_pb2.ListTransactionsRequest()
     refusal = await edge.refusal(user("viewer"), CREDITS, "ListTransactions", lists)
@@ -151,6 +152,7 @@ async def test_roles_and_services_may_do_what_the_contract_says(edge):
         assert refusal.reason == "ROLE_FORBIDDEN"
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_too_few_credits_travel_with_their_numbers(edge):
     refusal = await edge.refusal(TASKS, RESERVATIONS, "ReserveCredits", reserve("a", "b"))
     assert (refusal.kind, refusal.reason) == ("FAILED_PRECONDITION", "INSUFFICIENT_CREDITS")
@@ -178,6 +180,7 @@ async def test_bad_requests_are_refused_by_field(edge, request_, field, reason):
     assert [violation.field for violation in refusal.violations] == [field]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_viewers_may_ask_for_quotes_prices_and_plans(edge):
     quote = await edge.call(
         user("viewer"),
@@ -218,6 +221,7 @@ def granting(**fields):
     )
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_an_operator_puts_credits_right_over_the_wire(edge):
     await edge.call(GATEWAY, CREDITS, "OpenAccount", credits_pb2.OpenAccountRequest())
     operator = user("developer")
@@ -254,6 +258,7 @@ async def test_an_operator_puts_credits_right_over_the_wire(edge):
     assert (balance.granted, balance.available, balance.spent) == (96, 90, 6)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_manager_sets_ceilings_and_changes_the_plan_over_the_wire(edge):
     await edge.call(GATEWAY, CREDITS, "OpenAccount", credits_pb2.OpenAccountRequest())
     owner = user("owner")
@@ -290,6 +295,7 @@ async def test_a_manager_sets_ceilings_and_changes_the_plan_over_the_wire(edge):
     assert (balance.plan, balance.next_plan, balance.available) == ("starter", "free", 980)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_prices_are_changed_and_usage_is_summed_over_the_wire(edge):
     await edge.call(GATEWAY, CREDITS, "OpenAccount", credits_pb2.OpenAccountRequest())
     change = prices_pb2.UpdateCostRequest(

@@ -61,6 +61,7 @@ async def test_a_text_is_charged_by_its_words_once_however_often_it_is_reported(
     assert record.transaction_id is not None
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_failed_text_costs_nothing_but_its_call_is_noted(opened, consumers, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     failed = generation_pb2.GenerationFailed(
@@ -77,6 +78,7 @@ async def test_a_failed_text_costs_nothing_but_its_call_is_noted(opened, consume
     assert reason == "PROVIDER_REFUSED"
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_cancelled_text_costs_nothing(opened, consumers, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     cancelled = generation_pb2.GenerationCancelled(**TENANT, generation_id="g", reservation_key="a")
@@ -90,6 +92,7 @@ async def test_a_cancelled_text_costs_nothing(opened, consumers, tasks):
     assert held.state is ReservationState.VOIDED
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_prompts_and_pictures_settle_theirs(opened, consumers, tasks):
     prompts = Item("prompts", Operation.IMAGE_PROMPT_EXTRACTION, 1)
     lost = Item("lost", Operation.IMAGE_PROMPT_EXTRACTION, 1)
@@ -139,6 +142,7 @@ async def test_work_that_comes_after_expiry_is_noted_and_not_redelivered(
     assert (await opened.reservations.get(tasks, "a")).state is ReservationState.EXPIRED
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_work_for_a_voided_reservation_is_not_charged(opened, consumers, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     await opened.settlement.void(tasks, "a", "cancelled")
@@ -147,6 +151,7 @@ async def test_work_for_a_voided_reservation_is_not_charged(opened, consumers, t
     assert [each.credits for each in await usage(opened)] == [0]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_call_and_an_event_for_the_same_work_charge_once(opened, consumers, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     await opened.settlement.commit(tasks, "a", 640, CALL)
@@ -154,6 +159,7 @@ async def test_a_call_and_an_event_for_the_same_work_charge_once(opened, consume
     assert await opened.balance(tasks) == Balance(100, 93, 0, 7)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_giving_back_what_was_never_held_is_nothing(opened, consumers):
     failed = generation_pb2.GenerationFailed(**TENANT, **CALLED, reservation_key="nothing")
     await consumers.generation_failed(delivery(failed))
@@ -168,6 +174,7 @@ async def test_charging_what_was_never_held_fails_and_leaves_no_trace(opened, co
     assert await opened.count(schema.metadata.tables["inbox"]) == 0
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_work_without_a_reservation_is_let_pass(opened, consumers, tasks):
     await consumers.generation_succeeded(delivery(written(key="")))
     await consumers.image_failed(delivery(images_pb2.ImageFailed(**TENANT)))

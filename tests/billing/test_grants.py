@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from writer.billing.v1 import grants_pb2
 from writer.events.v1 import credits_pb2
 
@@ -50,7 +50,9 @@ async def test_plan_credits_burn_before_bought_ones(opened, tasks):
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_grants_burn_by_priority_then_soonest_expiry_then_age(frozen, opened, tasks):
+async def test_grants_burn_by_priority_then_soonest_expiry_then_age(frozen, billing, tasks):
+    await billing.execute(update(schema.plans).values(credits=8))
+    await billing.accounts.open(tasks)
     soon, late = frozen.moment + DAY, frozen.moment + 2 * DAY
     for size, fields in {
         1: {"priority": 60},
@@ -62,18 +64,19 @@ async def test_grants_burn_by_priority_then_soonest_expiry_then_age(frozen, open
         7: {},
     }.items():
         frozen.forward(seconds=1)
-        await bought(opened, size, f"grant-{size}", **fields)
+        await bought(billing, size, f"grant-{size}", **fields)
     order = []
-    for number in range(128):
-        before = await left(opened)
-        await spend(opened, tasks, f"key-{number}", 1, 1)
-        after = await left(opened)
+    for number in range(36):
+        before = await left(billing)
+        await spend(billing, tasks, f"key-{number}", 1, 1)
+        after = await left(billing)
         [burned] = [size for size in before if before[size] != after[size]]
         if burned not in order:
             order.append(burned)
-    assert order == [5, 100, 4, 6, 3, 2, 7, 1]
+    assert order == [5, 8, 4, 6, 3, 2, 7, 1]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_transaction_says_which_grants_paid(opened, tasks):
     grant = await bought(opened, 50)
     await spend(opened, tasks, "a", 130, 110)
@@ -153,6 +156,7 @@ async def test_what_is_left_of_a_grant_expires_once(frozen, opened, tasks):
     assert await opened.drifts() == []
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_an_expired_grant_pays_nothing_before_it_is_swept(frozen, opened, tasks):
     await bought(opened, 50, expire_time=frozen.moment + DAY, priority=1)
     frozen.forward(days=1)

@@ -209,6 +209,7 @@ async def test_drift_of_grants_and_budgets_is_found_named_and_mended(opened, tas
     assert await opened.drifts() == []
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_hold_without_its_posting_is_found(opened, tasks):
     await opened.reservations.reserve(tasks, [writing("a")])
     await opened.execute(update(schema.reservations).values(credits_reserved=11))

@@ -31,6 +31,7 @@ async def test_a_reservation_holds_back_what_the_quote_said(opened, tasks):
     assert await opened.balance(tasks) == Balance(100, 78, 22, 0)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_quote_changes_nothing_even_when_it_is_too_dear(opened, tasks):
     quote = await opened.reservations.quote(tasks, [text("a", 20_000)])
     assert (quote.credits, quote.available) == (200, 100)
@@ -38,6 +39,7 @@ async def test_a_quote_changes_nothing_even_when_it_is_too_dear(opened, tasks):
     assert await opened.count(schema.reservations) == 0
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_the_same_key_answers_the_same_reservation_whatever_became_of_it(opened, tasks):
     [first] = await opened.reservations.reserve(tasks, [text("a")])
     [again] = await opened.reservations.reserve(tasks, [text("a")])
@@ -66,6 +68,7 @@ async def test_a_key_that_pays_for_something_else_is_refused_and_nothing_changes
     assert await opened.count(schema.reservations) == 1
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_the_default_variant_and_its_name_are_the_same_thing(opened, tasks):
     [first] = await opened.reservations.reserve(tasks, [picture("a")])
     [again] = await opened.reservations.reserve(tasks, [picture("a", 1, "standard")])
@@ -93,6 +96,7 @@ async def test_too_few_credits_are_refused_with_the_numbers_and_nothing_changes(
     assert len(await opened.reservations.reserve(tasks, [text("b", 100), text("c", 5000)])) == 2
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_an_account_that_was_never_opened_has_nothing(billing, tasks):
     assert await billing.balance(tasks) == Balance()
     assert (await billing.reservations.quote(tasks, [text("a")])).available == 0
@@ -112,6 +116,7 @@ async def test_the_zero_price_goes_through_when_there_is_nothing(billing, tasks)
     assert await billing.balance(tasks) == Balance()
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_price_change_does_not_touch_what_is_reserved(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     operation, unit = Operation.CONTENT_GENERATION, Unit.PER_200_WORDS
@@ -154,6 +159,7 @@ async def test_the_same_batch_in_parallel_is_one_batch(opened, tasks):
     assert await opened.balance(tasks) == Balance(100, 0, 100, 0)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_key_belongs_to_its_account(opened, tasks):
     other = Caller.service("tasks", account_id="other")
     await opened.accounts.open(other)
@@ -166,11 +172,13 @@ async def test_a_key_belongs_to_its_account(opened, tasks):
         await opened.reservations.get(Caller.service("tasks", account_id="third"), "a")
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_reservation_expires_after_its_interval(opened, tasks, frozen):
     [held] = await opened.reservations.reserve(tasks, [text("a")], ttl=timedelta(hours=2))
     assert held.expire_time == frozen.moment + timedelta(hours=2)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_what_has_no_price_is_refused_in_quotes_and_reservations_alike(opened, tasks):
     for call in (opened.reservations.quote, opened.reservations.reserve):
         with pytest.raises(InvalidFields):

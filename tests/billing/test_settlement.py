@@ -26,11 +26,13 @@ async def test_a_commit_charges_what_was_used_and_returns_the_rest(opened, tasks
     assert await opened.balance(tasks) == Balance(100, 93, 0, 7)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_more_words_than_reserved_cost_what_was_reserved(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a", 1000)])
     assert (await opened.settlement.commit(tasks, "a", 4000, CALL)).credits_charged == 10
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_nothing_used_costs_nothing(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a", 1000)])
     settled = await opened.settlement.commit(tasks, "a", 0, CALL)
@@ -38,6 +40,7 @@ async def test_nothing_used_costs_nothing(opened, tasks):
     assert await opened.balance(tasks) == Balance(100, 100, 0, 0)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_void_gives_everything_back(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a", 1000)])
     settled = await opened.settlement.void(tasks, "a", "PROVIDER_REFUSED")
@@ -45,6 +48,7 @@ async def test_a_void_gives_everything_back(opened, tasks):
     assert await opened.balance(tasks) == Balance(100, 100, 0, 0)
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_settled_reservation_answers_how_it_was_settled(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a"), text("b")])
     committed = await opened.settlement.commit(tasks, "a", 500, CALL)
@@ -70,6 +74,7 @@ async def test_commits_and_voids_in_parallel_end_a_reservation_once(opened, task
     assert await opened.count(schema.ledger_transactions) == 3
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_an_unknown_key_cannot_be_settled(opened, tasks):
     with pytest.raises(NotFound):
         await opened.settlement.commit(tasks, "nothing", 1, NO_CALL)
@@ -77,6 +82,7 @@ async def test_an_unknown_key_cannot_be_settled(opened, tasks):
         await opened.settlement.void(tasks, "nothing", "")
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_another_account_cannot_settle_it(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a")])
     stranger = Caller.service("tasks", account_id="other")
@@ -86,6 +92,7 @@ async def test_another_account_cannot_settle_it(opened, tasks):
         await opened.settlement.void(stranger, "a", "")
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_usage_says_what_was_done_for_the_credits(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a", 1000)], work_for=Work(run_id="run-1"))
     await opened.settlement.commit(tasks, "a", 640, CALL)
@@ -138,6 +145,7 @@ async def test_a_commit_after_expiry_is_refused(opened, tasks, frozen, swept):
     assert (await opened.settlement.void(tasks, "a", "")).state is ReservationState.EXPIRED
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_every_step_is_an_event(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a"), text("b")], work_for=Work(run_id="run-1"))
     await opened.settlement.commit(tasks, "a", 500, CALL)

@@ -1,8 +1,10 @@
 """Runs over gRPC, with the real billing service behind them."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from writer.billing.v1 import budgets_pb2, budgets_pb2_grpc
 from writer.events.v1 import generation_pb2
 from writer.tasks.v1 import runs_pb2, tasks_pb2
 
@@ -35,6 +37,19 @@ async def test_too_few_credits_change_nothing(world):
     assert (await world.balance()).reserved == 0
     assert (await world.task(tasks[0].id)) == tasks[0]
     assert await world.events(generation_pb2.RunCreated) == []
+
+
+async def test_the_key_that_asks_is_held_to_its_budget(world):
+    stub = world.billing.stub(budgets_pb2_grpc.BudgetServiceStub)
+    budget = budgets_pb2.Budget(scope="api_key", scope_id="key-1", credits=2)
+    request = budgets_pb2.CreateBudgetRequest(budget=budget)
+    await world.billing.call(stub.CreateBudget, request, world.user)
+    task = await world.create()
+    by_key = replace(world.user, principal="key:key-1")
+    refusal = await world.refused(world.generate(task.id, who=by_key))
+    assert refusal.reason == "INSUFFICIENT_CREDITS"
+    assert (refusal.metadata["limit"], refusal.metadata["limit_id"]) == ("api_key", "key-1")
+    await world.generate(task.id)
 
 
 async def test_missing_tasks_are_named_all_of_them(world):
