@@ -88,7 +88,7 @@ async def unanswered(bus):
 
 async def until_all_answered(bus, timeout_s=10.0):
     async with asyncio.timeout(timeout_s):
-        while await unanswered(bus):  # noqa: ASYNC110  only the server knows
+        while await unanswered(bus):
             await asyncio.sleep(0.02)
 
 

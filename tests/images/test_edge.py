@@ -44,7 +44,11 @@ async def test_a_generated_image_says_all_about_its_file(made, service):
     assert (image.image_type, image.position) == (Image.featured, 0)
     assert (image.status, image.mime_type) == (Image.generated, "image/png")
     assert (image.width, image.height, image.bytes) == (96, 64, row.bytes)
-    assert (image.sha256, image.model, image.provider) == (row.sha256, "offline-writer-1", "127.0.0.1")
+    assert (image.sha256, image.model, image.provider) == (
+        row.sha256,
+        "offline-writer-1",
+        "127.0.0.1",
+    )
     assert (image.content_id, image.task_id) == (row.content_id, "")
     assert image.create_time.ToDatetime() <= image.update_time.ToDatetime()
     assert image.etag == "2"
