@@ -15,6 +15,8 @@ OUTPUT_INVALID = "PROVIDER_OUTPUT_INVALID"
 TRUNCATED = "PROVIDER_TRUNCATED"
 
 _POLICY_CODES = frozenset({"content_policy_violation", "moderation_blocked"})
+_ACCESS_STATUSES = frozenset({401, 402, 403, 429})
+"""Our access is at fault, not what was asked."""
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 """Packages below the client whose errors it lets through as they are."""
 
@@ -54,13 +56,15 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
             )
         case openai.APIStatusError() if _code(error) in _POLICY_CODES:
             return GiveUp(REFUSED, "the provider's policy does not allow it")
+        case openai.APIStatusError() if error.status_code not in _ACCESS_STATUSES:
+            return GiveUp(REFUSED, f"the provider answered {error.status_code}")
         case openai.APIStatusError():
             return GiveUp(UNAVAILABLE, f"the provider answered {error.status_code}")
         case openai.APIError() | StreamBroken() | TimeoutError() | OSError():
             return Retry(UNAVAILABLE, "the connection to the provider broke")
         case json.JSONDecodeError():
             # The client lets a malformed body through as this.
-            return Retry(UNAVAILABLE, "the provider's answer cannot be read")
+            return Retry(OUTPUT_INVALID, "the provider's answer cannot be read")
     if type(error).__module__.partition(".")[0] in _TRANSPORTS:
         return Retry(UNAVAILABLE, "the connection to the provider broke")
     return None
