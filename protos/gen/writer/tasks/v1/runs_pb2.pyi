@@ -86,7 +86,7 @@ class Run(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7."""
+    """UUID."""
     etag: _builtins.str
     """Revision of the row."""
     state: Global___Run.State.ValueType
@@ -237,7 +237,7 @@ class Generation(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7."""
+    """UUID."""
     task_id: _builtins.str
     """The task."""
     task_title: _builtins.str
