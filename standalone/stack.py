@@ -125,7 +125,7 @@ class Stack:
             if not process.is_running:
                 return _obituary(process)
         if not self.nats.is_running:
-            return f"nats-server stopped: {logs.last_words(self.place.logs / 'nats.log')}."
+            return f"{self.nats.epitaph()} (log: {self.nats.log})."
         return None
 
     def kill(self, name: str) -> None:
@@ -205,7 +205,7 @@ class Stack:
             if sentence := dead():
                 raise Failure(f"The start failed: {sentence}")
             if not _is_ready(part):
-                words = logs.last_words(process.log) or "it says nothing"
+                words = logs.last_words(process.log) or logs.NO_WORDS
                 raise Failure(f"{process.name} is not ready after {READY_WITHIN_S:g} s: {words}")
 
     def _end(self, process: Process, deadline: float, hurry: Callable[[], bool]) -> None:
@@ -251,7 +251,7 @@ class _Preparation:
             lambda: self._process.poll() is not None, PREPARE_WITHIN_S, interrupted=interrupted
         )
         if not done or self._process.returncode != 0:
-            words = logs.last_words(self._log) or "it says nothing"
+            words = logs.last_words(self._log) or logs.NO_WORDS
             raise Failure(f"The databases could not be prepared: {words} (log: {self._log}).")
 
     def __enter__(self) -> Self:

@@ -80,14 +80,44 @@ def test_the_line_to_try_is_a_command_that_a_shell_understands(tmp_path):
     assert "offline model: deterministic texts and pictures, no provider is called" in text
 
 
-def test_the_last_words_are_those_of_the_error(tmp_path):
+def structured(level, message, **more):
+    return json.dumps({"level": level, "message": message, **more}) + "\n"
+
+
+TRACEBACK = "Traceback …\n  File …\nValueError: too many"
+NATS = "[1] 2026/01/02 03:04:05.678901 "
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("one\n\ntwo\n\n", "two"),
+        (f"{TRACEBACK}\n", "ValueError: too many"),
+        (structured("INFO", "ready"), ""),
+        (structured("ERROR", "it failed", exception=TRACEBACK), "it failed: ValueError: too many"),
+        (
+            structured("WARNING", "the disk is full") + structured("INFO", "call"),
+            "the disk is full",
+        ),
+        (f"{NATS}[INF] Server is ready\n", ""),
+        (f"{NATS}[WRN] Plaintext\n{NATS}[INF] \n", ""),
+        (f"{NATS}[FTL] no room\n{NATS}[INF] Server Exiting..\n", "no room"),
+        (structured("INFO", "long " * 20_000), ""),
+    ],
+)
+def test_the_last_words_are_those_of_an_error(tmp_path, log, words):
     path = tmp_path / "log"
     assert logs.last_words(path) == ""
-    path.write_text("one\n\ntwo\n\n")
-    assert logs.last_words(path) == "two"
-    exception = "Traceback …\n  File …\nValueError: too many"
-    path.write_text(json.dumps({"message": "it failed", "exception": exception}) + "\n")
-    assert logs.last_words(path) == "it failed: ValueError: too many"
+    path.write_text(log)
+    assert logs.last_words(path) == words
+
+
+def test_the_log_is_not_asked_why_a_process_was_killed_or_ended_in_order(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(structured("ERROR", "long ago"))
+    assert logs.epitaph("content", -9, path) == "content stopped (signal SIGKILL)"
+    assert logs.epitaph("content", 0, path) == "content stopped (exit code 0)"
+    assert logs.epitaph("content", 3, path) == "content stopped (exit code 3): long ago"
 
 
 def test_a_log_that_grows_too_large_is_put_aside_while_it_is_written(tmp_path, monkeypatch):
