@@ -51,6 +51,26 @@ def test_on_a_terminal_the_lines_are_rewritten_in_place():
     assert "written" in second
 
 
+@pytest.mark.parametrize(("columns", "reason"), [(120, True), (80, True), (60, False), (40, False)])
+def test_a_narrow_terminal_shortens_the_title_and_never_the_counts(monkeypatch, columns, reason):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    images = {"total": 3, "generated": 0, "reason": "PROVIDER_REFUSED"}
+    done = run(state="succeeded", word_count=400, images=images)["generations"][0]
+    generations = [
+        done | {"task_title": "Everything about coffee " * 5},
+        done | {"task_title": "Tea", "images": {**images, "reason": ""}},
+    ]
+    Progress(stream).show({"state": "running", "generations": generations})
+    first, second, _ = stream.getvalue().replace("\r\x1b[2K", "").splitlines()
+    for line in (first, second):
+        assert "written, 400 words, images 0 of 3" in line
+        assert len(line) < columns
+    assert first.startswith("  Ev") == (columns > 40)
+    assert first.index("written") == second.index("written")
+    assert ("PROVIDER_REFUSED" in first) == reason
+
+
 @pytest.mark.parametrize(
     ("environment", "name"),
     [
