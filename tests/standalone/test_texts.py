@@ -169,7 +169,17 @@ def test_arguments_that_no_verb_knows_are_refused(capsys):
             main(arguments)
         assert stopped.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+    for port in ("abc", "-1", "65536", "9" * 5000):
+        with pytest.raises(SystemExit):
+            main(["up", "--port", port])
+        assert "a port is a number from 0 to 65535" in capsys.readouterr().err
     assert parser().parse_known_args(["test", "-k", "a b", "tests"])[1] == ["-k", "a b", "tests"]
+
+
+def test_help_says_what_the_data_folder_holds(capsys):
+    with pytest.raises(SystemExit):
+        main(["up", "--help"])
+    assert "folder of databases, events, pictures" in " ".join(capsys.readouterr().out.split())
 
 
 def test_contracts_are_compared_with_the_newest_release_that_has_them(monkeypatch, tmp_path):
