@@ -15,8 +15,8 @@ OUTPUT_INVALID = "PROVIDER_OUTPUT_INVALID"
 TRUNCATED = "PROVIDER_TRUNCATED"
 
 _POLICY_CODES = frozenset({"content_policy_violation", "moderation_blocked"})
-_ACCESS_STATUSES = frozenset({401, 402, 403, 429})
-"""Our access is at fault, not what was asked."""
+_ACCESS_STATUSES = frozenset({401, 402, 403, 404, 429})
+"""Our access or our choice of model is at fault, not what was asked."""
 _TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 """Packages below the client whose errors it lets through as they are."""
 
