@@ -1,8 +1,6 @@
 """Requests against the rules of their contract, with fields named as the contract spells them.
 
-What is broken is told in words for people, by the rule's id: the library's own are for who
-writes rules. A rule that is not in the table keeps the library's words, or its own.
-
+What is broken is told for people, by the rule's id; a rule that the table lacks keeps its words.
 NUL is refused in every text: PostgreSQL cannot store it, and no text of ours needs it.
 """
 
