@@ -25,7 +25,7 @@ LEVELS: dict[str, frozenset[int]] = {
     "developer": _OPERATE,
     "system_bot": _OPERATE,
 }
-"""What each role of a user or key may do (docs: roles)."""
+"""What each role of a user or key may do."""
 
 
 def policy_of(method: MethodDescriptor) -> options_pb2.MethodPolicy:

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from nats.aio.msg import Msg
 from sqlalchemy import Connection
 
-from chassis import dead_letters, inbox, interceptors
+from chassis import clock, dead_letters, inbox, interceptors
 from chassis.bus import BUS_ERRORS, Bus
 from chassis.database import Database
 from chassis.events import UnreadableEventError, durable_name, envelope_of
@@ -161,6 +161,7 @@ class Consumers:
     async def _handled(
         self, subscription: Subscription, delivery: Delivery, consumer: str, msg: Msg
     ) -> bytes:
+        started_s = clock.elapsed_s()
         try:
             async with asyncio.timeout(HANDLE_TIMEOUT_S):
                 await subscription.handle(delivery)
@@ -171,6 +172,15 @@ class Consumers:
                 return self._later(attempt)
             reason = f"{type(error).__name__}: {error}"
             return await self._give_up(subscription, delivery, consumer, msg, reason)
+        log.info(
+            "event",
+            extra={
+                "consumer": consumer,
+                "event_id": delivery.event_id,
+                "attempt": delivery.attempt,
+                "duration_ms": round((clock.elapsed_s() - started_s) * 1000, 1),
+            },
+        )
         return ACK
 
     async def _try_alone(
@@ -206,6 +216,9 @@ class Consumers:
         """Ends the domain object, then keeps the letter; what fails here is tried again later."""
         event_id = delivery.event_id if delivery else (msg.headers or {}).get("ce-id", "")
         attempt = msg.metadata.num_delivered
+        headers = dict(msg.headers or {})
+        if subscription is not None and subscription.give_up is not None:
+            headers[dead_letters.ENDED] = "1"
 
         def store(connection: Connection) -> None:
             dead_letters.store(
@@ -215,7 +228,7 @@ class Consumers:
                 event_id=event_id,
                 subject=msg.subject,
                 payload=msg.data,
-                headers=msg.headers or {},
+                headers=headers,
                 reason=reason,
                 attempts=attempt,
             )

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, delete, select
 from chassis import clock
 from chassis.bus import Bus, Publication
 from chassis.database import Database
-from chassis.errors import NotFound, Unavailable
+from chassis.errors import InvalidTransition, NotFound, Unavailable
 from chassis.ids import derived_id
 from chassis.plumbing import new_metadata
 from chassis.statements import insert_if_absent
@@ -27,6 +27,8 @@ REASON_MAX_CHARS = 2_000
 EVENT_ID_MAX_CHARS = 64
 ADDRESSEE = "writer-consumer"
 """Header that names the only consumer a repeated event is for."""
+ENDED = "writer-ended"
+"""Header that says: what the event was about has been ended as failed, and stays so."""
 
 _letters = new_metadata().tables["dead_letters"]
 
@@ -88,8 +90,9 @@ def list_letters(
 async def redrive(database: Database, bus: Bus, letter_id: str) -> None:
     """Sends a letter to its consumer once more and forgets it when the stream has it.
 
-    Raises NotFound for an unknown letter, Unavailable when the stream does not confirm; a
-    crash in between may send it twice, which the inbox absorbs.
+    Raises NotFound for an unknown letter, InvalidTransition for one whose work was ended (it
+    would be absorbed as done), Unavailable when the stream does not confirm; a crash in
+    between may send it twice, which the inbox absorbs.
     """
 
     def load(connection: Connection) -> DeadLetter | None:
@@ -99,6 +102,8 @@ async def redrive(database: Database, bus: Bus, letter_id: str) -> None:
     letter = await database.read(load)
     if letter is None:
         raise NotFound("dead letter", letter_id)
+    if ENDED in letter.headers:
+        raise InvalidTransition("Its work has ended as failed; ask for that work anew instead.")
     # The letter's id: the event's own is perhaps still in the stream's memory of duplicates.
     headers = {**letter.headers, "Nats-Msg-Id": letter.id, ADDRESSEE: letter.consumer}
     [stored] = await bus.publish([Publication(letter.subject, letter.payload, headers)])

@@ -1,4 +1,4 @@
-"""Forgets what can no longer matter: inbox rows and stored answers past their time."""
+"""What runs beside the work: forgetting what is past its time, and noticing what stands still."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 
 from chassis import clock, inbox, replies
 from chassis.bus import STREAM_AGE_S
+from chassis.consumers import Consumers
 from chassis.database import Database
+from chassis.outbox import Relay
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,27 @@ REPLIES_AGE = timedelta(days=30)
 EVERY_S = 3600.0
 BATCHES_MAX = 1000
 """Batches in one round; what is left waits for the next."""
+
+
+LATE_S = 60.0
+"""Longer waits for publication, and longer silence of a consumer, are told."""
+LOOK_EVERY_S = 30.0
+
+
+async def keep_watch(relay: Relay, consumers: Consumers) -> None:
+    """Writes a warning as long as events do not flow, until cancelled."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        warn_of_standstill(relay, consumers)
+
+
+def warn_of_standstill(relay: Relay, consumers: Consumers) -> None:
+    """One line for an outbox that does not empty, and one for every silent consumer."""
+    if relay.lag_s > LATE_S:
+        log.warning("events wait to be published", extra={"lag_s": round(relay.lag_s)})
+    for name, age_s in consumers.heartbeat_ages().items():
+        if age_s > LATE_S:
+            log.warning("a consumer is silent", extra={"consumer": name, "silent_s": round(age_s)})
 
 
 async def keep_tidy(database: Database) -> None:

@@ -10,22 +10,16 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from chassis import clock
-from chassis.retry import GiveUp, Retry, RetryPolicy, Verdict, retried
+from chassis.model_errors import OutputInvalid, Refused, StreamBroken, Truncated, classify
+from chassis.retry import GivenUp, RetryPolicy, retried
 from chassis.settings import Settings
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _T = TypeVar("_T")
-
-REFUSED = "PROVIDER_REFUSED"
-UNAVAILABLE = "PROVIDER_UNAVAILABLE"
-OUTPUT_INVALID = "PROVIDER_OUTPUT_INVALID"
-TRUNCATED = "PROVIDER_TRUNCATED"
 
 ATTEMPTS_MAX = 4
 """When WRITER_MODEL_ATTEMPTS sets nothing else."""
@@ -37,27 +31,8 @@ FIRST_DELAY_S = 0.5
 TOTAL_S = 600.0
 ANSWER_CHARS_MAX = 400_000
 """More than this is not an answer to anything that we ask."""
-_POLICY_CODES = frozenset({"content_policy_violation", "moderation_blocked"})
-_TRANSPORTS = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
-"""Packages below the client whose errors it lets through as they are."""
 TOKENS_GROWTH = 2
 """A cut answer is asked for once more with this many times the room."""
-
-
-class OutputInvalid(Exception):
-    """The model answered, but not what it was asked for; another answer may be better."""
-
-
-class Truncated(Exception):
-    """The answer was cut at the limit of tokens, and again at the larger one."""
-
-
-class Refused(Exception):
-    """The model declined."""
-
-
-class StreamBroken(Exception):
-    """The answer ended without saying why: the client raises nothing then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +44,24 @@ class Answer:
     """As the provider named it."""
     prompt_tokens: int
     completion_tokens: int
+
+
+@dataclass(slots=True)
+class Spent:
+    """What all attempts of one question took together."""
+
+    model: str = ""
+    """As the provider named it; empty when no attempt got as far."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Unanswered(GivenUp):
+    """A question was given up; what its attempts cost is known as far as the provider said."""
+
+    def __init__(self, failure: GivenUp, spent: Spent) -> None:
+        super().__init__(failure.reason, failure.detail, failure.attempts)
+        self.spent = spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,24 +114,28 @@ class Model:
     async def ask(self, model: str, question: Question, read: Callable[[Answer], _T]) -> _T:
         """The answer, read by `read`, which raises OutputInvalid for one of no use.
 
-        Raises chassis.retry.GivenUp with one of the PROVIDER reasons. Cancelling aborts the
-        provider's call. An answer that is cut is asked for once more with more room.
+        Raises Unanswered with one of the PROVIDER reasons. Cancelling aborts the provider's
+        call. An answer that is cut is asked for once more with more room.
         """
         tokens_max = question.tokens_max
+        spent = Spent()
         # Before the first attempt: making it takes time that is not the provider's.
         await self.client()
 
         async def attempt() -> _T:
             nonlocal tokens_max
             try:
-                return read(await self._stream(model, question, tokens_max))
+                return read(await self._stream(model, question, tokens_max, spent))
             except Truncated:
                 if tokens_max > question.tokens_max:
                     raise
                 tokens_max *= TOKENS_GROWTH
-                return read(await self._stream(model, question, tokens_max))
+                return read(await self._stream(model, question, tokens_max, spent))
 
-        return await retried(attempt, classify, self._policy)
+        try:
+            return await retried(attempt, classify, self._policy)
+        except GivenUp as failure:
+            raise Unanswered(failure, spent) from failure
 
     async def retried(self, operation: Callable[[AsyncOpenAI], Any]) -> Any:
         """Runs any other operation of the client under the same policy. Raises GivenUp."""
@@ -150,28 +147,13 @@ class Model:
         if self._client is not None:
             await self._client.close()
 
-    async def _stream(self, model: str, question: Question, tokens_max: int) -> Answer:
+    async def _stream(
+        self, model: str, question: Question, tokens_max: int, spent: Spent
+    ) -> Answer:
         client = await self.client()
         parts: list[str] = []
         refusal, finish, named, usage = "", None, model, (0, 0)
-        stream = await client.chat.completions.create(
-            model=model,
-            messages=[
-                {"role": "system", "content": question.instructions},
-                {"role": "user", "content": question.material},
-            ],
-            response_format={
-                "type": "json_schema",
-                "json_schema": {
-                    "name": question.name,
-                    "schema": question.schema,
-                    "strict": True,
-                },
-            },
-            max_completion_tokens=tokens_max,
-            stream=True,
-            stream_options={"include_usage": True},
-        )
+        stream: Any = await client.chat.completions.create(**_request(model, question, tokens_max))
         chars = 0
         async with stream:
             async for chunk in stream:
@@ -185,6 +167,9 @@ class Model:
                     finish = choice.finish_reason or finish
                 if chars > ANSWER_CHARS_MAX:
                     raise OutputInvalid("the answer does not end")
+        spent.model = named
+        spent.prompt_tokens += usage[0]
+        spent.completion_tokens += usage[1]
         # Why it ended comes before what it says: a cut text can look like a whole one.
         if refusal or finish == "content_filter":
             raise Refused(refusal[:300] or "the provider's filter stopped the answer")
@@ -210,35 +195,20 @@ def policy_from(settings: Settings) -> RetryPolicy:
     )
 
 
-def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of error
-    """What an error of a provider's call means for asking again."""
-    import openai
-
-    match error:
-        case Refused():
-            return GiveUp(REFUSED, str(error))
-        case Truncated():
-            return GiveUp(TRUNCATED, str(error))
-        case OutputInvalid():
-            return Retry(OUTPUT_INVALID, str(error))
-        case openai.RateLimitError() if _code(error) != "insufficient_quota":
-            return Retry(UNAVAILABLE, "the provider limits our rate", _retry_after_s(error))
-        case openai.APIStatusError() if error.status_code >= 500 or error.status_code in {408, 409}:
-            return Retry(
-                UNAVAILABLE, f"the provider answered {error.status_code}", _retry_after_s(error)
-            )
-        case openai.APIStatusError() if _code(error) in _POLICY_CODES:
-            return GiveUp(REFUSED, "the provider's policy does not allow it")
-        case openai.APIStatusError():
-            return GiveUp(UNAVAILABLE, f"the provider answered {error.status_code}")
-        case openai.APIError() | StreamBroken() | TimeoutError() | OSError():
-            return Retry(UNAVAILABLE, "the connection to the provider broke")
-        case json.JSONDecodeError():
-            # The client lets a malformed body through as this.
-            return Retry(UNAVAILABLE, "the provider's answer cannot be read")
-    if type(error).__module__.partition(".")[0] in _TRANSPORTS:
-        return Retry(UNAVAILABLE, "the connection to the provider broke")
-    return None
+def _request(model: str, question: Question, tokens_max: int) -> dict[str, Any]:
+    """The call's arguments: streamed, so that cancelling it stops the provider, with usage."""
+    schema = {"name": question.name, "schema": question.schema, "strict": True}
+    return {
+        "model": model,
+        "messages": [
+            {"role": "system", "content": question.instructions},
+            {"role": "user", "content": question.material},
+        ],
+        "response_format": {"type": "json_schema", "json_schema": schema},
+        "max_completion_tokens": tokens_max,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -265,20 +235,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
-
-
-def _code(error: Any) -> str:
-    return str(getattr(error, "code", None) or "")
-
-
-def _retry_after_s(error: Any) -> float | None:
-    """The wait that was asked for, in seconds or as the time when it ends (RFC 9110)."""
-    asked = error.response.headers.get("retry-after", "")
-    try:
-        return float(asked)
-    except ValueError:
-        pass
-    try:
-        return (parsedate_to_datetime(asked) - clock.now()).total_seconds()
-    except (ValueError, TypeError):
-        return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -26,7 +25,7 @@ from chassis.client import Peer
 from chassis.consumers import Consumers, Subscription
 from chassis.database import Database, backend_of, open_database
 from chassis.errors import Unavailable
-from chassis.housekeeping import keep_tidy
+from chassis.housekeeping import keep_tidy, keep_watch
 from chassis.keys import load_signing_key, load_trusted_keys
 from chassis.outbox import Outbox, Relay
 from chassis.server import Server, Servicer
@@ -153,12 +152,15 @@ async def working(
         stack.push_async_callback(relay.stop)
         consumers.start()
         stack.push_async_callback(consumers.stop)
-        background: list[Loop] = [*parts.loops, partial(keep_tidy, host.database)]
+        background: list[Loop] = [
+            *parts.loops,
+            partial(keep_tidy, host.database),
+            partial(keep_watch, relay, consumers),
+        ]
         loops = [asyncio.create_task(_keep_running(loop)) for loop in background]
         stack.push_async_callback(_cancel, loops)
         stack.push_async_callback(server.stop)
         await server.ready()
-        _tell_parent()
         yield
 
 
@@ -206,11 +208,3 @@ async def _keep_running(loop: Loop) -> None:
         except Exception:
             log.exception("a background loop failed and is started again")
         await asyncio.sleep(LOOP_RESTART_S)
-
-
-def _tell_parent() -> None:
-    """Writes one byte to the descriptor in WRITER_READY_FD, for a launcher that waits for it."""
-    descriptor = os.environ.pop("WRITER_READY_FD", "")
-    if descriptor.isdigit():
-        os.write(int(descriptor), b"1")
-        os.close(int(descriptor))

@@ -52,7 +52,8 @@ class Reply(Generic[_T, _M]):
             "method": method,
             "request_id": self.request_id,
         }
-        self._hash = _fingerprint(request, caller)
+        self.fingerprint = _fingerprint(request, caller)
+        """Hash of the request and its tenant: what two calls must share to be the same call."""
         self._type = response_type
         self._render = render
 
@@ -65,7 +66,7 @@ class Reply(Generic[_T, _M]):
         ).one_or_none()
         if row is None:
             return None
-        if row.request_hash != self._hash:
+        if row.request_hash != self.fingerprint:
             raise RequestIdReused
         return self._type.FromString(row.response)
 
@@ -81,7 +82,7 @@ class Reply(Generic[_T, _M]):
             connection,
             _REPLIES,
             **self._key,
-            request_hash=self._hash,
+            request_hash=self.fingerprint,
             response=b"",
             create_time=clock.now(),
         )

@@ -8,12 +8,13 @@ from typing import Any
 
 from protobuf import DescField, DescMessage, Message, ScalarType
 
+from chassis import status
 from chassis.errors import InvalidFields, Refusal, Violation
 from gateway import errors
 from gateway.contracts import Binding, ContractError, Contracts
 from gateway.conversion import BodyReader
 from gateway.fields import element_of
-from gateway.parameters import PUBLIC_NAMES, SCOPE, Parameters, Query
+from gateway.parameters import PAGE, PUBLIC_NAMES, SCOPE, TOO_FAR, Parameters, Query
 
 ID_CHARS_MAX = 64
 SCOPE_HEADERS = {
@@ -86,11 +87,17 @@ class RequestBinder:
         """The refusal of a service, with fields named as the client knows them."""
         if not refusal.violations:
             return refusal
-        refusal.violations = tuple(
-            Violation(self._public(violation.field), violation.description)
-            for violation in refusal.violations
-        )
+        named = InvalidFields(*refusal.violations).message[: status.TEXT_CHARS_MAX]
+        refusal.violations = tuple(self._violation(each) for each in refusal.violations)
+        if refusal.message == named:
+            # The sentence does no more than name the fields, so it is said again.
+            refusal.message = InvalidFields(*refusal.violations).message
         return refusal
+
+    def _violation(self, violation: Violation) -> Violation:
+        field = self._public(violation.field)
+        far = field == PAGE and violation.field != PAGE
+        return Violation(field, TOO_FAR if far else violation.description)
 
     def _public(self, field: str) -> str:
         if self._prefix and field.startswith(self._prefix):

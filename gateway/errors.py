@@ -6,6 +6,8 @@ errors, which service is down) is replaced by one sentence here.
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from chassis.errors import InvalidFields, Kind, Refusal, Violation
@@ -41,8 +43,10 @@ _SENTENCES = {
     Kind.UNAVAILABLE: "This is not available at the moment; please try again.",
     Kind.DEADLINE_EXCEEDED: "The answer took too long; please try again.",
 }
-_NUMBERS = ("required", "available")
-"""Metadata that REST shows as numbers."""
+_NUMBER = re.compile(r"-?[0-9]{1,15}")
+_AMOUNTS = frozenset({"required", "available"})
+_UNITS = ("_bytes", "_s", "_ms")
+"""Metadata that REST shows as numbers: amounts of credits, and what ends in a unit."""
 RETRY_AFTER = "retry_after_s"
 """Metadata entry that becomes the header `Retry-After`."""
 _CLOSING = "REQUEST_TIMEOUT"
@@ -126,6 +130,6 @@ def malformed(description: str) -> Refusal:
 
 
 def _shown(key: str, value: str) -> object:
-    if key in _NUMBERS and value.lstrip("-").isdigit():
+    if (key in _AMOUNTS or key.endswith(_UNITS)) and _NUMBER.fullmatch(value):
         return int(value)
     return value

@@ -26,6 +26,8 @@ SCOPE = ("site_id", "sector_id")
 PAGE = "page"
 PUBLIC_NAMES = {"order_by": "ordering", "skip": PAGE}
 """Fields whose parameter has another name; `page` counts pages where `skip` counts rows."""
+TOO_FAR = "is too far: continue with page_token"
+"""Of a page: the bound itself counts rows, which the client never named."""
 _HIDDEN = frozenset({"request_id", "etag", "update_mask", "skip"})
 """Fields that a query never sets: headers and the body's keys do."""
 
@@ -92,7 +94,7 @@ class Parameters:
         if not faults and self._paged and not found.by_token:
             skip = (found.page - 1) * found.page_size
             if skip > INT32_MAX:
-                faults.append(Violation(PAGE, "is too far; use page_token"))
+                faults.append(Violation(PAGE, TOO_FAR))
             found.values["skip"] = skip
         if faults:
             raise InvalidFields(*faults)

@@ -63,9 +63,7 @@ def run_protoc(*arguments: str) -> None:
         outside = Path(scratch) / "outside.binpb"
         message: Message = outside_descriptors()
         outside.write_bytes(message.SerializeToString(deterministic=True))
-        code = protoc.main(
-            ["protoc", f"-I{PROTOS}", f"--descriptor_set_in={outside}", *arguments]
-        )
+        code = protoc.main(["protoc", f"-I{PROTOS}", f"--descriptor_set_in={outside}", *arguments])
     if code != 0:
         raise SystemExit(f"protoc failed with exit code {code}")
 
@@ -88,7 +86,9 @@ def generate(target: Path) -> None:
         *contracts(),
     )
     # Our messages carry rules, so their modules import the rules' module.
-    run_protoc(f"--python_out={target}", f"--mypy_out=quiet:{target}", "buf/validate/validate.proto")
+    run_protoc(
+        f"--python_out={target}", f"--mypy_out=quiet:{target}", "buf/validate/validate.proto"
+    )
     write_image(target / "writer" / "api.binpb")
 
 

@@ -14,6 +14,7 @@ from standalone.prepare import PACKAGES
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "var"
 PORT_MAX = 65_535
+PORT_CHARS_MAX = 5
 
 
 def main(argv: Sequence[str]) -> int:
@@ -45,7 +46,13 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--site-id", default="", help="for --url; the first one when absent")
     demo.add_argument("--sector-id", default="", help="for --url; the first one when absent")
     for verb in (up, demo):
-        verb.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="(%(default)s)")
+        verb.add_argument(
+            "--data",
+            type=Path,
+            default=DATA,
+            metavar="DIR",
+            help="folder of databases, events, pictures, keys and logs (%(default)s)",
+        )
 
     test = verbs.add_parser(
         "test", help="run the tests; other arguments go to pytest", allow_abbrev=False
@@ -64,10 +71,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= PORT_MAX:
+    if not text.isdecimal() or len(text) > PORT_CHARS_MAX or int(text) > PORT_MAX:
         raise argparse.ArgumentTypeError(f"a port is a number from 0 to {PORT_MAX}")
-    return port
+    return int(text)
 
 
 def _up(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:

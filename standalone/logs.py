@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 KEPT_STARTS = 3
 BYTES_MAX = 20_000_000
-TAIL_BYTES = 16_384
+TAIL_BYTES = 65_536
 SENTENCE_CHARS_MAX = 300
-_NATS_PREFIX = re.compile(r"^\[\d+\] [\d/]+ [\d:.]+ \[[A-Z]{3}\] ")
+NO_WORDS = "its log names no error"
+_NATS_LINE = re.compile(r"^\[\d+\] [\d/]+ [\d:.]+ \[(?P<level>[A-Z]{3})\] ?(?P<said>.*)")
+# It warns of settings that are as we want them, so its warnings are no reason to end.
+_NATS_COMPLAINTS = ("ERR", "FTL")
 
 
 def open_log(path: Path) -> int:
@@ -36,22 +41,43 @@ def trim(path: Path) -> None:
         os.truncate(path, 0)
 
 
+def epitaph(name: str, exit_code: int | None, path: Path) -> str:
+    """How a process ended, for people; and why, where its log can know that."""
+    if exit_code is None:
+        return f"{name} stopped"
+    if exit_code < 0:
+        # Whoever sent the signal knows the reason; what was logged before is about other things.
+        return f"{name} stopped (signal {signal.Signals(-exit_code).name})"
+    words = last_words(path) if exit_code > 0 else ""
+    return f"{name} stopped (exit code {exit_code})" + (f": {words}" if words else "")
+
+
 def last_words(path: Path) -> str:
-    """The last line that says something: of structured lines the message and the error's name."""
+    """The last complaint: a structured line from WARNING up, or anything that has no level."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            begin = max(0, path.stat().st_size - TAIL_BYTES)
+            file.seek(begin)
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    lines = [line.strip() for line in lines if line.strip()]
-    return _sentence(lines[-1])[:SENTENCE_CHARS_MAX] if lines else ""
+    # What the tail begins with is the end of some line, unless it is all there is.
+    for line in reversed(lines[1:] if begin else lines):
+        if words := _complaint(line.strip()):
+            return words[:SENTENCE_CHARS_MAX]
+    return ""
 
 
-def _sentence(line: str) -> str:
+def _complaint(line: str) -> str:
+    """What a line complains about; empty when it only reports."""
+    if found := _NATS_LINE.match(line):
+        return found["said"] if found["level"] in _NATS_COMPLAINTS else ""
     try:
         record = json.loads(line)
-        exception = record.get("exception", "").strip().splitlines()
-        return ": ".join([str(record["message"]), *exception[-1:]])
-    except (ValueError, KeyError, AttributeError):
-        return _NATS_PREFIX.sub("", line)
+        message, level = str(record["message"]), record["level"]
+    except (ValueError, KeyError, TypeError):
+        return line
+    if logging.getLevelNamesMapping().get(str(level), logging.ERROR) < logging.WARNING:
+        return ""
+    exception = str(record.get("exception", "")).strip().splitlines()
+    return ": ".join([message, *exception[-1:]])

@@ -46,9 +46,10 @@ class NatsServer:
         interrupted: Callable[[], bool] = never,
     ) -> None:
         self._directory = directory
-        self._log = log or directory / "nats.log"
+        self.log = log or directory / "nats.log"
         self._interrupted = interrupted
         self._process: subprocess.Popen[bytes] | None = None
+        self._exit_code: int | None = None
         self._leash = -1
         self.port = 0
 
@@ -68,6 +69,11 @@ class NatsServer:
     def is_running(self) -> bool:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
+
+    def epitaph(self) -> str:
+        """How and why it ended, for people."""
+        code = self._process.poll() if self._process else self._exit_code
+        return logs.epitaph("nats-server", code, self.log)
 
     def start(self) -> Self:
         """Returns when the server says that it is ready. Raises Failure when it does not."""
@@ -107,11 +113,11 @@ class NatsServer:
     def _start_on(self, port: int) -> bool:
         """False when somebody else has taken the port."""
         configuration = self._configure(port)
-        begin = self._log.stat().st_size if self._log.exists() else 0
+        begin = self.log.stat().st_size if self.log.exists() else 0
         self._launch([nats_server(), "--config", str(configuration)])
 
         def said() -> bytes:
-            with self._log.open("rb") as file:
+            with self.log.open("rb") as file:
                 file.seek(begin)
                 return file.read()
 
@@ -129,7 +135,8 @@ class NatsServer:
         self.kill()
         if _TAKEN in said():
             return False
-        raise Failure(f"nats-server did not start: {logs.last_words(self._log)}")
+        words = logs.last_words(self.log) or logs.NO_WORDS
+        raise Failure(f"nats-server did not start: {words}")
 
     def _configure(self, port: int) -> Path:
         """Writes the configuration; every acknowledged event is on the disk (sync_interval)."""
@@ -147,7 +154,7 @@ class NatsServer:
 
     def _launch(self, command: list[str]) -> None:
         far_end, self._leash = os.pipe()
-        log = logs.open_log(self._log)
+        log = logs.open_log(self.log)
         try:
             self._process = subprocess.Popen(  # noqa: S603
                 ["/bin/sh", "-c", _LEASHED, "sh", *command],
@@ -175,6 +182,7 @@ class NatsServer:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._leash, b"\n")
         os.close(self._leash)
+        self._exit_code = process.returncode
         self._process, self._leash = None, -1
 
 

@@ -124,5 +124,5 @@ def _gateway(ground: Ground, common: Mapping[str, str], addresses: Mapping[str, 
 
 def user_environment() -> dict[str, str]:
     """The user's environment without what only a parent of ours may set."""
-    ours = ("WRITER_LISTEN_FD", "WRITER_READY_FD", "WRITER_MIGRATE")
+    ours = ("WRITER_LISTEN_FD", "WRITER_MIGRATE")
     return {name: value for name, value in os.environ.items() if name not in ours}

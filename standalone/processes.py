@@ -78,10 +78,7 @@ class Process:
 
     def epitaph(self) -> str:
         """How and why it ended, for people."""
-        code = self.exit_code or 0
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        words = logs.last_words(self.log)
-        return f"{self.name} stopped ({how})" + (f": {words}" if words else "")
+        return logs.epitaph(self.name, self.exit_code, self.log)
 
 
 class Processes:
@@ -198,7 +195,7 @@ class Processes:
 
         if wait_until(heard, timeout_s, interrupted=self._interrupted) and condition():
             return
-        words = logs.last_words(self._logs / "zygote.log") or "it says nothing"
+        words = logs.last_words(self._logs / "zygote.log") or logs.NO_WORDS
         raise Failure(f"The processes cannot be started: {words}")
 
     def _note(self, news: Mapping[str, Any]) -> None:

@@ -123,9 +123,9 @@ class Stack:
         """A sentence about a process that has ended by itself, if there is one."""
         for process in self._running.values():
             if not process.is_running:
-                return f"{process.epitaph()} (log: {process.log})."
+                return _obituary(process)
         if not self.nats.is_running:
-            return f"nats-server stopped: {logs.last_words(self.place.logs / 'nats.log')}."
+            return f"{self.nats.epitaph()} (log: {self.nats.log})."
         return None
 
     def kill(self, name: str) -> None:
@@ -143,7 +143,7 @@ class Stack:
         self._running[name].end(STOP_WITHIN_S)
         part = next(part for part in self._plan.parts if part.program.name == name)
         self._running[name] = self.processes.start(part.program)
-        self._await_ready([part])
+        self._await_ready([part], lambda: self._obituary_of(name))
 
     def trim_logs(self) -> None:
         """Keeps the logs within their bound; to be called now and then."""
@@ -181,15 +181,20 @@ class Stack:
             preparing.wait(self._interrupted)
         for part in self._plan.parts:
             self._running[part.program.name] = self.processes.start(part.program)
-        self._await_ready(self._plan.parts)
+        self._await_ready(self._plan.parts, self.ended)
 
-    def _await_ready(self, parts: Sequence[Part]) -> None:
+    def _obituary_of(self, name: str) -> str | None:
+        process = self._running[name]
+        return None if process.is_running else _obituary(process)
+
+    def _await_ready(self, parts: Sequence[Part], dead: Callable[[], str | None]) -> None:
+        """Waits for all parts; `dead` tells of a process without which waiting is vain."""
         deadline = time.monotonic() + READY_WITHIN_S
         for part in parts:
             process = self._running[part.program.name]
 
             def settled(part: Part = part) -> bool:
-                return self.ended() is not None or _is_ready(part)
+                return dead() is not None or _is_ready(part)
 
             wait_until(
                 settled,
@@ -197,10 +202,10 @@ class Stack:
                 poll_s=PROBE_EVERY_S,
                 interrupted=self._interrupted,
             )
-            if dead := self.ended():
-                raise Failure(f"The start failed: {dead}")
+            if sentence := dead():
+                raise Failure(f"The start failed: {sentence}")
             if not _is_ready(part):
-                words = logs.last_words(process.log) or "it says nothing"
+                words = logs.last_words(process.log) or logs.NO_WORDS
                 raise Failure(f"{process.name} is not ready after {READY_WITHIN_S:g} s: {words}")
 
     def _end(self, process: Process, deadline: float, hurry: Callable[[], bool]) -> None:
@@ -213,6 +218,10 @@ class Stack:
             pass
         if process.is_running:
             process.kill()
+
+
+def _obituary(process: Process) -> str:
+    return f"{process.epitaph()} (log: {process.log})."
 
 
 class _Preparation:
@@ -242,7 +251,7 @@ class _Preparation:
             lambda: self._process.poll() is not None, PREPARE_WITHIN_S, interrupted=interrupted
         )
         if not done or self._process.returncode != 0:
-            words = logs.last_words(self._log) or "it says nothing"
+            words = logs.last_words(self._log) or logs.NO_WORDS
             raise Failure(f"The databases could not be prepared: {words} (log: {self._log}).")
 
     def __enter__(self) -> Self:

@@ -74,6 +74,7 @@ class SetOrder:
 
     id: str
     content_id: str
+    task_id: str
     generation_id: str
     run_id: str
     stop_after: Stage

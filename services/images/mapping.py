@@ -40,6 +40,7 @@ def order_from_event(event: generation_pb2.GenerationSucceeded) -> SetOrder:
     return SetOrder(
         id=derived_id("image_set", event.generation_id),
         content_id=event.content_id,
+        task_id=event.task_id,
         generation_id=event.generation_id,
         run_id=event.run_id,
         stop_after=Stage(types_pb2.Stage.Value.Name(stage)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chassis.model import OutputInvalid
+from chassis.model_errors import OutputInvalid
 from services.images.domain import (
     ALT_TEXT_MAX_CHARS,
     CAPTION_MAX_CHARS,

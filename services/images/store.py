@@ -125,7 +125,7 @@ class ImageStore:
         ).one_or_none()
         return None if row is None else set_from_row(row)
 
-    def add_pending(self, set_id: str, content_id: str, proposal: Proposal) -> None:
+    def add_pending(self, order: SetOrder, proposal: Proposal) -> None:
         """Makes the rows of a set; a slot that is taken is an IntegrityError."""
         now = clock.now()
         self._connection.execute(
@@ -134,9 +134,9 @@ class ImageStore:
                 {
                     **owned(self._caller),
                     "id": new_id(),
-                    "content_id": content_id,
-                    "task_id": None,
-                    "image_set_id": set_id,
+                    "content_id": order.content_id,
+                    "task_id": order.task_id or None,
+                    "image_set_id": order.id,
                     "image_type": prompt.image_type,
                     "position": prompt.position,
                     "prompt": prompt.prompt,

@@ -8,8 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 
 WORD_COUNT_DEFAULT = 1000
-TASKS_PER_CALL_MAX = 10
-"""Tasks in one direct call (docs: REST); more belong into a background run."""
 
 
 class TaskStatus(StrEnum):

@@ -10,7 +10,7 @@ class TasksNotQueued(InvalidTransition):
 
     def __init__(self, task_ids: list[str]) -> None:
         super().__init__(
-            "Only queued tasks can be written; set a completed task back to queued first.",
+            "Only queued tasks can be written, and these are completed.",
             ids=", ".join(task_ids),
         )
 

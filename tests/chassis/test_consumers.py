@@ -9,7 +9,7 @@ from writer.events.v1 import generation_pb2
 from chassis import dead_letters, interceptors, pull
 from chassis.bus import STREAM, Bus, Publication
 from chassis.consumers import Consumers, Subscription
-from chassis.errors import NotFound
+from chassis.errors import InvalidTransition, NotFound
 from chassis.events import Envelope, subject_of
 from chassis.inbox import first_time
 from chassis.outbox import Outbox, Relay
@@ -56,9 +56,10 @@ class Service:
     async def give_up(self, delivery, reason):
         self.given_up.append((delivery.message.run_id, reason))
 
-    def consumers(self, bus, database, **options):
+    def consumers(self, bus, database, *, ends=True, **options):
+        give_up = self.give_up if ends else None
         subscription = Subscription(
-            generation_pb2.RunEnded, self.handle, give_up=self.give_up, concurrency=4
+            generation_pb2.RunEnded, self.handle, give_up=give_up, concurrency=4
         )
         options = {"ack_wait_s": 1.0, "deliveries_max": 3, "backoff_s": QUICK, **options}
         return Consumers("content", bus, database, [subscription], **options)
@@ -88,7 +89,7 @@ async def unanswered(bus):
 
 async def until_all_answered(bus, timeout_s=10.0):
     async with asyncio.timeout(timeout_s):
-        while await unanswered(bus):  # noqa: ASYNC110  only the server knows
+        while await unanswered(bus):
             await asyncio.sleep(0.02)
 
 
@@ -282,9 +283,9 @@ class TestFailure:
         listening = Subscription(generation_pb2.RunEnded, other.handle)
         starting(Consumers("images", bus, sqlite_database, [listening]))
         service.poison = {"1"}
-        start(service)
+        start(service, ends=False)
         await publish(bus, "1")
-        await eventually(lambda: service.given_up)
+        await eventually(lambda: len(service.deliveries) == 3)
         await until_all_answered(bus)
         [letter] = await letters(service.database)
         service.poison = set()
@@ -294,6 +295,20 @@ class TestFailure:
         assert service.deliveries[-1].event_id == "event-1"
         assert await letters(service.database) == []
         assert len(other.deliveries) == 1
+
+    async def test_a_letter_whose_work_has_ended_as_failed_stays(
+        self, bus, start, service, eventually
+    ):
+        service.poison = {"1"}
+        start(service)
+        await publish(bus, "1")
+        await eventually(lambda: service.given_up)
+        await until_all_answered(bus)
+        [letter] = await letters(service.database)
+        assert service.given_up
+        with pytest.raises(InvalidTransition):
+            await dead_letters.redrive(service.database, bus, letter.id)
+        assert await letters(service.database) == [letter]
 
     async def test_an_unknown_letter_cannot_be_sent_again(self, bus, service):
         with pytest.raises(NotFound):

@@ -1,6 +1,7 @@
 """What is past its time is forgotten, and nothing else."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 from sqlalchemy import func, insert, select
 
@@ -49,3 +50,19 @@ async def test_only_rows_past_their_time_go_in_batches(make_database, monkeypatc
     assert await housekeeping.tidy(database) == 10
     assert (await count(database, "inbox"), await count(database, "replies")) == (3, 1)
     assert await housekeeping.tidy(database) == 0
+
+
+def test_events_that_stand_still_are_told(caplog):
+    relay = SimpleNamespace(lag_s=61.0)
+    consumers = SimpleNamespace(heartbeat_ages=lambda: {"quick": 1.0, "silent": 90.0})
+    housekeeping.warn_of_standstill(relay, consumers)
+    assert [record.getMessage() for record in caplog.records] == [
+        "events wait to be published",
+        "a consumer is silent",
+    ]
+    assert caplog.records[1].consumer == "silent"
+    caplog.clear()
+    relay.lag_s = 0.0
+    consumers.heartbeat_ages = dict
+    housekeeping.warn_of_standstill(relay, consumers)
+    assert caplog.records == []

@@ -10,7 +10,8 @@ import pytest
 from support.provider import HANG_UP, STALL, chunks, error, provider
 
 from chassis import model as module
-from chassis.model import Model, OutputInvalid, Question
+from chassis.model import Model, Question
+from chassis.model_errors import OutputInvalid
 from chassis.retry import GivenUp, RetryPolicy
 
 ATTEMPTS = 3

@@ -39,7 +39,7 @@ async def stored(bus):
 
 async def until_published(database, count, bus, timeout_s=10.0):
     async with asyncio.timeout(timeout_s):
-        while await rows(database):  # noqa: ASYNC110  a table cannot be awaited
+        while await rows(database):
             await asyncio.sleep(0.01)
         messages = await stored(bus)
         assert len(messages) == count

@@ -7,7 +7,9 @@ import signal
 import socket
 from contextlib import suppress
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.serving import user
 from writer.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 
@@ -67,6 +69,18 @@ def wire(tasks, closed):
     return lambda _host: Parts([(ADD, tasks)], loops=[loop], close=[close])
 
 
+async def serving(address):
+    """Returns when the process says that it serves."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while True:
+            with suppress(grpc.aio.AioRpcError):
+                answer = await stub.Check(health_pb2.HealthCheckRequest())
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            await asyncio.sleep(0.02)
+
+
 class TestRunning:
     @pytest.fixture
     def settings(self, variables, nats_server):
@@ -77,16 +91,13 @@ class TestRunning:
     async def running(self, settings, wire, monkeypatch):
         """The process, ready; it is ended by SIGTERM at the latest."""
         monkeypatch.setattr(process, "LOOP_RESTART_S", 0.01)
-        readable, writable = os.pipe()
-        monkeypatch.setenv("WRITER_READY_FD", str(writable))
         before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         task = asyncio.create_task(process.serve(settings, wire))
-        ready = asyncio.create_task(asyncio.to_thread(os.read, readable, 1))
+        ready = asyncio.create_task(serving(settings.listen))
         await asyncio.wait({task, ready}, timeout=WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
-            os.close(writable)
+            ready.cancel()
             await task
-        os.close(readable)
         yield task
         if not task.done():
             os.kill(os.getpid(), signal.SIGTERM)

@@ -111,6 +111,11 @@ async def test_a_lasting_fault_ends_as_failed_with_its_reason(room, requested, f
     assert failed.reason == reason
     assert failed.detail
     assert failed.reservation_key == delivery.message.reservation_key
+    # What the provider said that its answers cost is known; without an answer there is nothing.
+    answered = reason != "PROVIDER_UNAVAILABLE"
+    assert (failed.model, failed.prompt_tokens > 0) == (
+        ("offline-writer-1", True) if answered else ("", False)
+    )
     assert await room.events(generation_pb2.GenerationSucceeded) == []
 
 

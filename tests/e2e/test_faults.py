@@ -32,7 +32,7 @@ IN_PICTURES = {
     "hangup": UNAVAILABLE,
     "truncate": INVALID,
     "refuse": REFUSED,
-    "invalid_json": UNAVAILABLE,
+    "invalid_json": INVALID,
 }
 PASSING = ("rate_limit=0", "error", "hangup", "truncate", "invalid_json")
 """Faults after which the same request is sent again."""
@@ -118,7 +118,7 @@ def failed_text(reason):
     return {
         "run": "failed",
         "text": ("failed", reason),
-        "pictures": ("pending", ""),
+        "pictures": ("failed", reason),
         "task": ("queued", "failed"),
         "content": None,
         "images": [],
@@ -229,7 +229,7 @@ async def test_of_a_run_with_good_and_bad_articles_the_good_ones_are_finished(ac
     run = await account.written(*titles, stop_after="images")
     assert run["state"] == "partly_failed"
     assert [g["state"] for g in run["generations"]] == ["succeeded", "failed", "succeeded"]
-    assert [g["images"]["state"] for g in run["generations"]] == ["succeeded", "pending", "failed"]
+    assert [g["images"]["state"] for g in run["generations"]] == ["succeeded", "failed", "failed"]
     contents = {c["task_id"]: c["status"] for c in await account.list("writer/content")}
     good, _, bare = (g["task_id"] for g in run["generations"])
     assert contents == {good: "review", bare: "draft"}

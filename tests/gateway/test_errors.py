@@ -90,6 +90,14 @@ async def test_missing_credits_are_told_in_numbers(client, backend):
     assert answer.json()["details"] == {"required": 30, "available": 7}
 
 
+async def test_amounts_with_a_unit_are_told_in_numbers(client, backend):
+    backend.answers["GetTask"] = refusal(
+        Kind.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", limit_bytes="1024", wait_s="soon"
+    )
+    answer = await client.get(TASK)
+    assert answer.json()["details"] == {"limit_bytes": 1024, "wait_s": "soon"}
+
+
 async def test_the_metadata_of_other_refusals_is_shown_as_it_is(client, backend):
     backend.answers["GetTask"] = AlreadyExists("cluster", "123")
     assert (await client.get(TASK)).json()["details"] == {"resource": "cluster", "id": "123"}
@@ -111,7 +119,24 @@ async def test_faults_of_a_service_are_named_as_the_client_wrote_them(stack, bri
         json={**brief, "title": " ", "cluster_id": "not-a-uuid", "word_count": 5},
     )
     assert answer.status_code == 400
-    assert sorted(answer.json()["errors"]) == ["cluster_id", "title", "word_count"]
+    assert answer.json()["errors"] == {
+        "title": ["must not be blank"],
+        "cluster_id": ["must be a UUID"],
+        "word_count": ["must be from 100 to 10000"],
+    }
+    assert answer.json()["error"] == "The request is not valid: see title, cluster_id, word_count."
+
+
+async def test_a_sentence_that_says_more_than_names_is_kept(client, backend):
+    backend.answers["ListTasks"] = Refusal(
+        Kind.INVALID_ARGUMENT,
+        "INVALID_FIELDS",
+        "Two rules contradict each other.",
+        violations=(Violation("order_by", "contradicts"),),
+    )
+    answer = await client.get("/api/v1/writer/tasks")
+    assert answer.json()["error"] == "Two rules contradict each other."
+    assert answer.json()["errors"] == {"ordering": ["contradicts"]}
 
 
 async def test_too_many_ids_have_a_reason_of_their_own(client):

@@ -174,6 +174,7 @@ async def test_a_body_over_the_limit_is_refused_by_its_declared_length(post):
     answer = await post('{"title":"' + "a" * bodies.BODY_BYTES_MAX + '"}')
     assert answer.status_code == 413
     assert answer.json()["code"] == "PAYLOAD_TOO_LARGE"
+    assert answer.json()["details"] == {"limit_bytes": bodies.BODY_BYTES_MAX}
 
 
 async def test_a_body_over_the_limit_is_refused_while_it_is_read(stack):

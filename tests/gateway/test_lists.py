@@ -6,6 +6,8 @@ import pytest
 from writer.tasks.v1 import tasks_pb2
 from writer.types.v1 import types_pb2
 
+from chassis.errors import InvalidFields, Violation
+
 TASKS = "/api/v1/writer/tasks"
 
 
@@ -153,3 +155,18 @@ async def test_faults_found_by_the_service_have_the_parameters_name(client, back
     answer = await client.get(TASKS, params={"page": 900, "page_size": 100, "search": "x" * 201})
     assert answer.status_code == 400
     assert sorted(answer.json()["errors"]) == ["page", "search"]
+    assert answer.json()["error"] == "The request is not valid: see page, search."
+
+
+@pytest.mark.parametrize("page", [502, 99_999, 9_999_999_999])
+async def test_a_page_beyond_the_countable_rows_is_told_how_to_go_on(client, page):
+    body = (await client.get(TASKS, params={"page": page})).json()
+    assert body["errors"] == {"page": ["is too far: continue with page_token"]}
+    assert body["error"] == "The request is not valid: see page."
+
+
+async def test_a_refused_order_is_named_as_the_parameter(client, backend):
+    backend.answers["ListTasks"] = InvalidFields(Violation("order_by", "must be one of title"))
+    body = (await client.get(TASKS, params={"ordering": "xyz"})).json()
+    assert body["errors"] == {"ordering": ["must be one of title"]}
+    assert body["error"] == "The request is not valid: see ordering."

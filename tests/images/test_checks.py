@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
-from chassis.model import OutputInvalid
+from chassis.model_errors import OutputInvalid
 from chassis.settings import SettingsError
 from services.images import pictures, prompts
 from services.images.domain import clean_line, could_be_id, headings_of

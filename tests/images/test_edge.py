@@ -44,8 +44,12 @@ async def test_a_generated_image_says_all_about_its_file(made, service):
     assert (image.image_type, image.position) == (Image.featured, 0)
     assert (image.status, image.mime_type) == (Image.generated, "image/png")
     assert (image.width, image.height, image.bytes) == (96, 64, row.bytes)
-    assert (image.sha256, image.model, image.provider) == (row.sha256, "offline-writer-1", "127.0.0.1")
-    assert (image.content_id, image.task_id) == (row.content_id, "")
+    assert (image.sha256, image.model, image.provider) == (
+        row.sha256,
+        "offline-writer-1",
+        "127.0.0.1",
+    )
+    assert (image.content_id, image.task_id) == (row.content_id, "task")
     assert image.create_time.ToDatetime() <= image.update_time.ToDatetime()
     assert image.etag == "2"
 
@@ -77,6 +81,7 @@ async def test_lists_are_filtered_ordered_and_paged(stack, made, service):
     assert len(pending) == 3
     assert not set(pending) & {row.id for row in made}
     assert (await listed(task_id="unknown"))[1] == []
+    assert len((await listed(task_id="task"))[1]) == 6
 
     for order in ("id", "-id", "position", "-position", "created_at", "-created_at"):
         whole, ids = await listed(order_by=order)

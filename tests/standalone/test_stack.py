@@ -89,8 +89,21 @@ def test_a_process_that_dies_later_is_named_and_stops_nothing_by_itself(make_sta
 
     stack.kill("two")
 
-    assert "two stopped (signal SIGKILL): at work" in stack.ended()
+    log = stack.place.logs / "two.log"
+    assert stack.ended() == f"two stopped (signal SIGKILL) (log: {log})."
     assert set(stack.pids) == {"one", "nats"}
+
+
+def test_nats_that_was_killed_is_named_without_words_that_explain_nothing(make_stack, journal):
+    stack = make_stack(planner(journal)).start()
+    log = stack.place.logs / "nats.log"
+    os.kill(stack.nats.pid, signal.SIGKILL)
+    eventually(lambda: not stack.nats.is_running, "nats-server ends")
+    assert stack.ended() == f"nats-server stopped (signal SIGKILL) (log: {log})."
+
+    stack.restart("nats")
+    stack.kill("nats")
+    assert stack.ended() == f"nats-server stopped (signal SIGKILL) (log: {log})."
 
 
 def test_a_killed_process_is_started_again_beside_the_others(make_stack, journal):

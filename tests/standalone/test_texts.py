@@ -51,6 +51,26 @@ def test_on_a_terminal_the_lines_are_rewritten_in_place():
     assert "written" in second
 
 
+@pytest.mark.parametrize(("columns", "reason"), [(120, True), (80, True), (60, False), (40, False)])
+def test_a_narrow_terminal_shortens_the_title_and_never_the_counts(monkeypatch, columns, reason):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    images = {"total": 3, "generated": 0, "reason": "PROVIDER_REFUSED"}
+    done = run(state="succeeded", word_count=400, images=images)["generations"][0]
+    generations = [
+        done | {"task_title": "Everything about coffee " * 5},
+        done | {"task_title": "Tea", "images": {**images, "reason": ""}},
+    ]
+    Progress(stream).show({"state": "running", "generations": generations})
+    first, second, _ = stream.getvalue().replace("\r\x1b[2K", "").splitlines()
+    for line in (first, second):
+        assert "written, 400 words, images 0 of 3" in line
+        assert len(line) < columns
+    assert first.startswith("  Ev") == (columns > 40)
+    assert first.index("written") == second.index("written")
+    assert ("PROVIDER_REFUSED" in first) == reason
+
+
 @pytest.mark.parametrize(
     ("environment", "name"),
     [
@@ -80,14 +100,44 @@ def test_the_line_to_try_is_a_command_that_a_shell_understands(tmp_path):
     assert "offline model: deterministic texts and pictures, no provider is called" in text
 
 
-def test_the_last_words_are_those_of_the_error(tmp_path):
+def structured(level, message, **more):
+    return json.dumps({"level": level, "message": message, **more}) + "\n"
+
+
+TRACEBACK = "Traceback …\n  File …\nValueError: too many"
+NATS = "[1] 2026/01/02 03:04:05.678901 "
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("one\n\ntwo\n\n", "two"),
+        (f"{TRACEBACK}\n", "ValueError: too many"),
+        (structured("INFO", "ready"), ""),
+        (structured("ERROR", "it failed", exception=TRACEBACK), "it failed: ValueError: too many"),
+        (
+            structured("WARNING", "the disk is full") + structured("INFO", "call"),
+            "the disk is full",
+        ),
+        (f"{NATS}[INF] Server is ready\n", ""),
+        (f"{NATS}[WRN] Plaintext\n{NATS}[INF] \n", ""),
+        (f"{NATS}[FTL] no room\n{NATS}[INF] Server Exiting..\n", "no room"),
+        (structured("INFO", "long " * 20_000), ""),
+    ],
+)
+def test_the_last_words_are_those_of_an_error(tmp_path, log, words):
     path = tmp_path / "log"
     assert logs.last_words(path) == ""
-    path.write_text("one\n\ntwo\n\n")
-    assert logs.last_words(path) == "two"
-    exception = "Traceback …\n  File …\nValueError: too many"
-    path.write_text(json.dumps({"message": "it failed", "exception": exception}) + "\n")
-    assert logs.last_words(path) == "it failed: ValueError: too many"
+    path.write_text(log)
+    assert logs.last_words(path) == words
+
+
+def test_the_log_is_not_asked_why_a_process_was_killed_or_ended_in_order(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(structured("ERROR", "long ago"))
+    assert logs.epitaph("content", -9, path) == "content stopped (signal SIGKILL)"
+    assert logs.epitaph("content", 0, path) == "content stopped (exit code 0)"
+    assert logs.epitaph("content", 3, path) == "content stopped (exit code 3): long ago"
 
 
 def test_a_log_that_grows_too_large_is_put_aside_while_it_is_written(tmp_path, monkeypatch):
@@ -119,7 +169,17 @@ def test_arguments_that_no_verb_knows_are_refused(capsys):
             main(arguments)
         assert stopped.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+    for port in ("abc", "-1", "65536", "9" * 5000):
+        with pytest.raises(SystemExit):
+            main(["up", "--port", port])
+        assert "a port is a number from 0 to 65535" in capsys.readouterr().err
     assert parser().parse_known_args(["test", "-k", "a b", "tests"])[1] == ["-k", "a b", "tests"]
+
+
+def test_help_says_what_the_data_folder_holds(capsys):
+    with pytest.raises(SystemExit):
+        main(["up", "--help"])
+    assert "folder of databases, events, pictures" in " ".join(capsys.readouterr().out.split())
 
 
 def test_contracts_are_compared_with_the_newest_release_that_has_them(monkeypatch, tmp_path):

@@ -1,12 +1,17 @@
 """The tasks service on a real gRPC server, beside the real billing and content services."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import select
 from support.wiring import Keys, served
-from writer.billing.v1 import credits_pb2, credits_pb2_grpc
+from writer.billing.v1 import (
+    credits_pb2,
+    credits_pb2_grpc,
+    reservations_pb2,
+    reservations_pb2_grpc,
+)
 from writer.content.v1 import clusters_pb2, clusters_pb2_grpc
 from writer.events.v1 import content_pb2, generation_pb2
 from writer.events.v1 import credits_pb2 as credit_events
@@ -45,7 +50,7 @@ class World:
     database: object
     outbox: Outbox
     user: Caller
-    servers: dict = field(default_factory=dict)
+    tasks_billing: Peer
 
     async def create(self, who=None, request_id="", **fields):
         """Creates a task with sensible fields."""
@@ -98,6 +103,14 @@ class World:
         stub = self.billing.stub(credits_pb2_grpc.CreditServiceStub)
         request = credits_pb2.GetBalanceRequest()
         return await self.billing.call(stub.GetBalance, request, who or self.user)
+
+    async def reservation_state(self, key):
+        """How the reservation of a key stands, as the tasks service would be told."""
+        stub = self.tasks_billing.stub(reservations_pb2_grpc.ReservationServiceStub)
+        request = reservations_pb2.GetReservationRequest(key=key)
+        who = Caller.service("tasks", account_id=self.user.account_id)
+        found = await self.tasks_billing.call(stub.GetReservation, request, who)
+        return reservations_pb2.Reservation.State.Name(found.state)
 
     async def open_account(self, account_id):
         stub = self.billing.stub(credits_pb2_grpc.CreditServiceStub)
@@ -175,7 +188,11 @@ async def world(make_database, make_sqlite, service_keys, offline_model):
         peers = {name: Peer(name, address, gateway) for name, address in addresses.items()}
         user = owner()
         world = World(
-            **peers, database=hosts["tasks"].database, outbox=hosts["tasks"].outbox, user=user
+            **peers,
+            database=hosts["tasks"].database,
+            outbox=hosts["tasks"].outbox,
+            user=user,
+            tasks_billing=hosts["tasks"].peer("billing"),
         )
         await world.open_account(user.account_id)
         yield world

@@ -89,6 +89,7 @@ async def test_a_failed_generation_leaves_the_task_queued_with_the_reason(world,
     done = await world.run(run.id)
     assert done.state == runs_pb2.Run.failed
     assert done.generations[0].reason == "PROVIDER_REFUSED"
+    assert done.generations[0].images.state == runs_pb2.PictureState.failed
     after = await world.task(task.id)
     assert after.status == tasks_pb2.Task.queued
     assert (after.generation.state, after.generation.reason) == ("failed", "PROVIDER_REFUSED")

@@ -93,6 +93,21 @@ async def test_a_repeated_request_answers_the_same_run_and_holds_credits_once(wo
     assert refusal.reason == "REQUEST_ID_REUSED"
 
 
+async def test_another_request_under_the_same_id_at_the_same_time_leaves_the_winners_credits(world):
+    for _ in range(6):
+        task = await world.create(word_count=100)
+        runs = await asyncio.gather(
+            world.generate(task.id, request_id=task.id),
+            world.generate(task.id, request_id=task.id, stop_after="image_prompts"),
+            return_exceptions=True,
+        )
+        [won] = [run for run in runs if isinstance(run, runs_pb2.Run)]
+        [lost] = [run for run in runs if not isinstance(run, runs_pb2.Run)]
+        assert lost.reason in {"REQUEST_ID_REUSED", "INVALID_TRANSITION"}
+        [generation] = won.generations
+        assert await world.reservation_state(f"generation/{generation.id}") == "open"
+
+
 async def test_a_completed_task_is_not_written_again(world):
     task = await world.create()
     await finish(world, await world.generate(task.id))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chassis.model import Answer, Model, OutputInvalid, Question
+from chassis.model import Answer, Model, Question
+from chassis.model_errors import OutputInvalid
 from services.content import domain, prompts
 from services.content.domain import Article, Brief
 from services.content.html import SANITIZER_VERSION, clean_html, clean_text, count_words
@@ -21,7 +22,7 @@ class Author:
         self._name = name
 
     async def write(self, brief: Brief) -> Article:
-        """The article. Raises chassis.retry.GivenUp with a PROVIDER reason."""
+        """The article. Raises Unanswered with a PROVIDER reason."""
         question = Question(
             instructions=prompts.INSTRUCTIONS,
             material=prompts.material(brief),

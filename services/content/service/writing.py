@@ -19,8 +19,8 @@ from chassis.caller import Caller
 from chassis.consumers import Delivery
 from chassis.database import Database
 from chassis.ids import derived_id
+from chassis.model import Spent, Unanswered
 from chassis.outbox import Outbox
-from chassis.retry import GivenUp
 from services.content.domain import Article, Brief, ContentStatus, TaxonomyType
 from services.content.mapping import brief_from_event
 from services.content.providers.author import Author
@@ -52,12 +52,12 @@ class Writing:
             return
         try:
             article = await self._author.write(brief)
-        except GivenUp as failure:
+        except Unanswered as failure:
             log.info(
                 "a generation failed",
                 extra={"generation_id": event.generation_id, "reason": failure.reason},
             )
-            await self._fail(delivery, failure.reason, failure.detail)
+            await self._fail(delivery, failure.reason, failure.detail, failure.spent)
             return
         await self._database.write(
             lambda connection: self._store(connection, delivery, caller, brief, article)
@@ -66,7 +66,9 @@ class Writing:
     async def give_up(self, delivery: Delivery, reason: str) -> None:
         """Ends a generation that no delivery could finish; its credits go back."""
         log.error("a generation is given up", extra={"reason": reason})
-        await self._fail(delivery, INTERNAL, "The worker could not finish this generation.")
+        await self._fail(
+            delivery, INTERNAL, "The worker could not finish this generation.", Spent()
+        )
 
     def _start(self, connection: Connection, delivery: Delivery) -> Brief | None:
         """Says that work begins; None when it has been done before."""
@@ -140,7 +142,7 @@ class Writing:
         )
         self._append(connection, _succeeded(event, content_id, article), event.generation_id)
 
-    async def _fail(self, delivery: Delivery, reason: str, detail: str) -> None:
+    async def _fail(self, delivery: Delivery, reason: str, detail: str, spent: Spent) -> None:
         event: generation_pb2.GenerationRequested = delivery.message
 
         def work(connection: Connection) -> None:
@@ -158,6 +160,9 @@ class Writing:
                     reservation_key=event.reservation_key,
                     reason=reason,
                     detail=detail[:DETAIL_CHARS_MAX],
+                    model=spent.model,
+                    prompt_tokens=spent.prompt_tokens,
+                    completion_tokens=spent.completion_tokens,
                     request_id=event.request_id,
                 ),
                 event.generation_id,

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from chassis.model import Answer, Model, OutputInvalid, Question
+from chassis.model import Answer, Model, Question
+from chassis.model_errors import OutputInvalid
 from services.images import prompts
 from services.images.domain import Article, Drawing, ImageType, Proposal
 

@@ -153,7 +153,7 @@ class Sets:
                 total=len(proposal.prompts),
             ):
                 return
-            store.add_pending(order.id, order.content_id, proposal)
+            store.add_pending(order, proposal)
             event = facts.prompts_ready(store.get_set(order.id), proposal)
             self._outbox.append(connection, event, about=order.id)
 

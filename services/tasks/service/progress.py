@@ -13,7 +13,7 @@ from chassis.consumers import Delivery
 from chassis.database import Database
 from chassis.errors import NotFound
 from chassis.outbox import Outbox
-from services.tasks.domain import GenerationState, PictureState, Run
+from services.tasks.domain import GenerationState, PictureState, Run, Stage
 from services.tasks.peers import NAME
 from services.tasks.store.runs import RunStore
 from services.tasks.store.tasks import TaskStore
@@ -73,10 +73,17 @@ class Progress:
         """Given up; the task stays queued, so that it can be written again."""
         event: generation_pb2.GenerationFailed = delivery.message
 
-        def change(runs: RunStore, _tasks: TaskStore, _run: Run) -> None:
+        def change(runs: RunStore, _tasks: TaskStore, run: Run) -> None:
+            # Without a text there will be no pictures: they must not look as if they came.
+            pictures = (
+                {"pictures_state": PictureState.FAILED, "pictures_reason": event.reason}
+                if run.stop_after is not Stage.CONTENT
+                else {}
+            )
             runs.change_generation(
                 event.generation_id,
                 only_active=True,
+                **pictures,
                 state=GenerationState.FAILED,
                 reason=event.reason,
                 detail=event.detail,

@@ -62,13 +62,16 @@ class Runs:
         INSUFFICIENT_CREDITS; then nothing has changed. Credits are held before the run is
         stored: a crash in between leaves reservations that expire, never unpaid work.
         """
-        before = await self._database.read(reply.stored)
+
+        def look(connection: Connection) -> tuple[_M | None, list[Task]]:
+            # One snapshot: between an answer and the state it left there must be no gap.
+            before = reply.stored(connection)
+            return before, [] if before else _writable(connection, caller, task_ids)
+
+        before, tasks = await self._database.read(look)
         if before is not None:
             return before
-        tasks = await self._database.read(
-            lambda connection: _writable(connection, caller, task_ids)
-        )
-        run_id = _run_id(caller, reply.request_id)
+        run_id = _run_id(caller, reply)
         orders = [
             TextOrder(_reservation_key(run_id, task.id), task.brief.word_count) for task in tasks
         ]
@@ -86,7 +89,8 @@ class Runs:
                 )
             )
         except Refusal:
-            # Another call was faster between the check and now; its credits are its own.
+            # Another call was faster between the check and now. It holds other reservations:
+            # the same call would have met its own answer here instead of a refusal.
             await self._give_back(tenant, reservations)
             raise
 
@@ -187,11 +191,17 @@ def _writable(
     return tasks
 
 
-def _run_id(caller: Caller, request_id: str) -> str:
-    """The same id for the same request, so that its retry meets its own reservations."""
-    if not request_id:
+def _run_id(caller: Caller, reply: Reply[Run, _M]) -> str:
+    """The same id for the same request, so that its retry meets its own reservations.
+
+    Another request under the same request id gets another: when it is refused, it gives back
+    what it reserved itself and nothing else.
+    """
+    if not reply.request_id:
         return new_id()
-    return derived_id("run", caller.account_id, caller.principal, request_id)
+    return derived_id(
+        "run", caller.account_id, caller.principal, reply.request_id, reply.fingerprint
+    )
 
 
 def _reservation_key(run_id: str, task_id: str) -> str:

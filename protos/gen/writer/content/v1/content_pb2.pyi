@@ -112,7 +112,7 @@ class Content(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7."""
+    """UUID."""
     etag: _builtins.str
     """Revision of the row."""
     site_id: _builtins.str

@@ -42,11 +42,11 @@ class Run(_message.Message):
         paused: Run._State.ValueType  # 3
         """Held back by a user."""
         succeeded: Run._State.ValueType  # 4
-        """Every generation reached the asked stage."""
+        """All that was asked for was made."""
         partly_failed: Run._State.ValueType  # 5
-        """Some generations did, some did not."""
+        """Something was made, but not all that was asked for."""
         failed: Run._State.ValueType  # 6
-        """No generation did."""
+        """Nothing was made."""
         cancelled: Run._State.ValueType  # 7
         """Stopped by a user."""
         budget_reached: Run._State.ValueType  # 8
@@ -64,11 +64,11 @@ class Run(_message.Message):
     paused: Run.State.ValueType  # 3
     """Held back by a user."""
     succeeded: Run.State.ValueType  # 4
-    """Every generation reached the asked stage."""
+    """All that was asked for was made."""
     partly_failed: Run.State.ValueType  # 5
-    """Some generations did, some did not."""
+    """Something was made, but not all that was asked for."""
     failed: Run.State.ValueType  # 6
-    """No generation did."""
+    """Nothing was made."""
     cancelled: Run.State.ValueType  # 7
     """Stopped by a user."""
     budget_reached: Run.State.ValueType  # 8
@@ -86,7 +86,7 @@ class Run(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7."""
+    """UUID."""
     etag: _builtins.str
     """Revision of the row."""
     state: Global___Run.State.ValueType
@@ -237,7 +237,7 @@ class Generation(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7."""
+    """UUID."""
     task_id: _builtins.str
     """The task."""
     task_title: _builtins.str

@@ -165,7 +165,7 @@ class GenerationSummary(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """UUIDv7 of the generation."""
+    """Id of the generation."""
     run_id: _builtins.str
     """The run that it is part of."""
     state: _builtins.str
