@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 from support.substitutes import eventually, is_alive
@@ -84,6 +85,9 @@ def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
     # One line says everything that a script needs.
     assert set(up.said) == {"url", *CREDENTIALS, "nats_url", "model", "services"}
     assert up.said["model"] == "offline"
+    address = up.said["services"]["nats"]["address"]
+    password = urlsplit(up.said["nats_url"]).password
+    assert up.said["nats_url"] == f"nats://writer:{password}@{address}"
     assert set(up.pids) == {*PROCESSES, "identity"}
     assert all(up.said[name] for name in CREDENTIALS)
     for name in ("billing", "content", "images", "tasks", "identity"):
@@ -123,6 +127,8 @@ def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
     assert up.end(signal.SIGINT) == (0, "")
     assert up.errors.read_text() == ""
     assert not any(is_alive(pid) for pid in pids.values())
+    for log in (data / "logs").iterdir():
+        assert password not in log.read_text(), log
 
     # The next day everything is still there, and then a process dies.
     up = start()
