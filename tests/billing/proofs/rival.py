@@ -1,7 +1,7 @@
 """A process of its own that reserves when it is told to: `python -m tests.billing.proofs.rival`.
 
-Reads lines of JSON, each a list of attempts; makes them at once, each on a database of its own
-or on a connection of the pool, and answers a line with what became of each.
+Reads lines of JSON, each the URL of a database and a list of attempts; makes them at once, on
+several connections, and answers a line with what became of each. No URL: closes the database.
 """
 
 import asyncio
@@ -27,22 +27,24 @@ async def attempt(reservations, account, key, run, api_key):
     return ["RESERVED", {}]
 
 
-async def main(url):
-    # Two databases a process: on SQLite, two connections that write.
-    databases = [open_database(url) for _ in range(2)]
-    services = [Reservations(database, Facts(Outbox("billing"))) for database in databases]
+async def main():
+    url, databases, services = "", [], []
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while line := await asyncio.to_thread(sys.stdin.readline):
-        attempts = json.loads(line)
+        asked, attempts = json.loads(line)
+        if asked != url:
+            for database in databases:
+                await database.close()
+            # Two databases a process: on SQLite, two connections that write.
+            url, databases = asked, [open_database(asked) for _ in range(2 if asked else 0)]
+            services = [Reservations(database, Facts(Outbox("billing"))) for database in databases]
         outcomes = await asyncio.gather(
             *(attempt(services[n % 2], *each) for n, each in enumerate(attempts))
         )
         sys.stdout.write(json.dumps(outcomes) + "\n")
         sys.stdout.flush()
-    for database in databases:
-        await database.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main())

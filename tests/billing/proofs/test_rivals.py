@@ -3,7 +3,9 @@ the right numbers, whichever limit it is."""
 
 import asyncio
 import contextlib
+import itertools
 import json
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,29 +21,25 @@ from services.billing.service import Request
 from tests.billing.proofs import books
 
 ROOT = Path(__file__).resolve().parents[3]
-PROCESSES = 4
+PROCESSES = 3
 ATTEMPTS = 10
 LIMITS = {"account": "", "site": "site-1", "api_key": "key-1", "run": "run-1"}
 
 
-@contextlib.asynccontextmanager
-async def rivals(url):
-    """Processes that take lines of attempts."""
-    command = (sys.executable, "-m", "tests.billing.proofs.rival", url)
-    pipe = asyncio.subprocess.PIPE
-    processes = [
-        await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe)
-        for _ in range(PROCESSES)
-    ]
-    try:
+@pytest.fixture(scope="module")
+def rivals():
+    """Processes that take lines of attempts; for both databases, because they start slowly."""
+    command = (sys.executable, "-m", "tests.billing.proofs.rival")
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for _ in range(PROCESSES):
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, **pipes))
+            stack.callback(process.stdin.close)
+            processes.append(process)
         for process in processes:
-            assert await asyncio.wait_for(process.stdout.readline(), 30) == b"ready\n"
+            assert process.stdout.readline() == "ready\n"
         yield processes
-    finally:
-        for process in processes:
-            process.stdin.close()
-        for process in processes:
-            await asyncio.wait_for(process.wait(), 30)
 
 
 async def prepare(billing, limit, account):
@@ -57,42 +55,41 @@ async def prepare(billing, limit, account):
     return Balance(granted, granted - 3, 3, 0)
 
 
-async def contest(processes, account):
-    """The outcomes of ten attempts, dealt out to all processes."""
-    attempts = [(account, f"key-{n}", "run-1", "key-1") for n in range(ATTEMPTS)]
+def tell(processes, url, attempts):
+    """What becomes of attempts that are dealt out to all processes."""
     for number, process in enumerate(processes):
-        line = json.dumps(attempts[number :: len(processes)])
-        process.stdin.write(f"{line}\n".encode())
-    lines = await asyncio.gather(*(process.stdout.readline() for process in processes))
+        process.stdin.write(json.dumps([url, attempts[number :: len(processes)]]) + "\n")
+        process.stdin.flush()
+    lines = [process.stdout.readline() for process in processes]
     return [(reason, tuple(sorted(told.items()))) for ln in lines for reason, told in json.loads(ln)]
 
 
-async def compete(billing, url, rounds):
-    async with rivals(url) as processes:
-        for number in range(rounds):
-            for limit, limit_id in LIMITS.items():
-                account = f"{limit}-{number:04}-"
-                expected = await prepare(billing, limit, account)
-                outcomes = Counter(await contest(processes, account))
-                told = {
-                    "required": "3",
-                    "available": "0",
-                    "limit": limit,
-                    "limit_id": limit_id or account,
-                }
-                refused = ("INSUFFICIENT_CREDITS", tuple(sorted(told.items())))
-                assert outcomes == {("RESERVED", ()): 1, refused: ATTEMPTS - 1}, (limit, number)
-                who = Caller.service("billing", account_id=account)
-                assert await billing.balance(who) == expected
-                await billing.database.read(lambda c, a=account: books.check(c, a))
+async def compete(billing, url, processes, rounds):
+    for number, (limit, limit_id) in itertools.product(range(rounds), LIMITS.items()):
+        account = f"{limit}-{number:04}-"
+        expected = await prepare(billing, limit, account)
+        attempts = [(account, f"key-{n}", "run-1", "key-1") for n in range(ATTEMPTS)]
+        outcomes = Counter(await asyncio.to_thread(tell, processes, url, attempts))
+        told = {
+            "required": "3",
+            "available": "0",
+            "limit": limit,
+            "limit_id": limit_id or account,
+        }
+        refused = ("INSUFFICIENT_CREDITS", tuple(sorted(told.items())))
+        assert outcomes == {("RESERVED", ()): 1, refused: ATTEMPTS - 1}, (limit, number)
+        who = Caller.service("billing", account_id=account)
+        assert await billing.balance(who) == expected
+        await billing.database.read(lambda c, a=account: books.check(c, a))
+    await asyncio.to_thread(tell, processes, "", [])
     assert await billing.drifts() == []
 
 
-async def test_one_of_ten_gets_it_whatever_the_limit(billing, database_url):
-    await compete(billing, database_url, 3)
+async def test_one_of_ten_gets_it_whatever_the_limit(billing, database_url, rivals):
+    await compete(billing, database_url, rivals, 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-async def test_one_of_ten_gets_it_two_hundred_times(billing, database_url):
-    await compete(billing, database_url, 200)
+async def test_one_of_ten_gets_it_two_hundred_times(billing, database_url, rivals):
+    await compete(billing, database_url, rivals, 200)
