@@ -55,7 +55,8 @@ WRONG = {
     "more was refunded than charged": """
         SELECT d.id, d.amount, sum(t.amount) FROM ledger_transactions d
         JOIN ledger_transactions t ON t.corrected_transaction_id = d.id AND t.kind = 'refund'
-        WHERE d.account_id = :account GROUP BY d.id, d.amount HAVING d.amount + sum(t.amount) > 0""",
+        WHERE d.account_id = :account
+        GROUP BY d.id, d.amount HAVING d.amount + sum(t.amount) > 0""",
     "a request took effect twice": """
         SELECT t.request_key, count(*) FROM ledger_transactions t
         WHERE t.account_id = :account AND t.request_key IS NOT NULL

@@ -41,9 +41,7 @@ class Actor:
 
     @property
     def manager(self):
-        return Caller(
-            issuer="gateway", principal="user:m", account_id=self.account, role="admin"
-        )
+        return Caller(issuer="gateway", principal="user:m", account_id=self.account, role="admin")
 
     async def nth(self, table, number, *conditions):
         """The id of one of the account's rows, if there are any."""
@@ -92,7 +90,9 @@ OPERATIONS = st.one_of(
     op("refund", request=IDS, number=IDS, credits=st.integers(0, 20)),
     op("revoke", number=IDS),
     op("price", credits=st.integers(0, 3)),
-    op("limit", scope=st.sampled_from(list(BudgetScope)), number=st.integers(1, 2), credits=CREDITS),
+    op(
+        "limit", scope=st.sampled_from(list(BudgetScope)), number=st.integers(1, 2), credits=CREDITS
+    ),
     op("relimit", number=IDS, credits=CREDITS),
     op("unlimit", number=IDS),
 )

@@ -5,10 +5,10 @@ import pytest
 
 from services.billing import schema
 from services.billing.domain import BudgetScope
+from tests.billing.conftest import Billing
 from tests.billing.proofs import books
 from tests.billing.proofs.cutting import Died, Mortal, cut
 from tests.billing.proofs.operations import Actor, answer, prepare
-from tests.billing.conftest import Billing
 
 AWAITS_MAX = 200
 HELD = {"quantity": 6, "site": "site-1", "run": "run-1", "api_key": "key-1", "words": False}
@@ -86,9 +86,7 @@ class World:
         tables = schema.metadata.tables
         names = ("grants", "reservations", "ledger_transactions", "usage_records", "budgets")
         return {
-            name: await self.billing.count(
-                tables[name], tables[name].c.account_id == actor.account
-            )
+            name: await self.billing.count(tables[name], tables[name].c.account_id == actor.account)
             for name in names
         }
 

@@ -49,9 +49,7 @@ GRANT = grants_pb2.CreateGrantRequest(
 
 
 def item(key):
-    return reservations_pb2.ReservationItem(
-        key=key, operation_type="image_generation", quantity=4
-    )
+    return reservations_pb2.ReservationItem(key=key, operation_type="image_generation", quantity=4)
 
 
 CALLS = {
@@ -84,7 +82,6 @@ BALANCES = {
     "void": (100, 97, 0, 3),
     "refund": (100, 99, 0, 1),
 }
-FACTS = ["CreditsGranted", "CreditsReserved", "CreditsCommitted", "CreditsVoided", "CreditsRefunded"]
 
 
 class Edge:

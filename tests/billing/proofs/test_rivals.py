@@ -61,7 +61,9 @@ def tell(processes, url, attempts):
         process.stdin.write(json.dumps([url, attempts[number :: len(processes)]]) + "\n")
         process.stdin.flush()
     lines = [process.stdout.readline() for process in processes]
-    return [(reason, tuple(sorted(told.items()))) for ln in lines for reason, told in json.loads(ln)]
+    return [
+        (reason, tuple(sorted(told.items()))) for ln in lines for reason, told in json.loads(ln)
+    ]
 
 
 async def compete(billing, url, processes, rounds):
