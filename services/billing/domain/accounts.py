@@ -104,6 +104,10 @@ class Budget:
     create_time: datetime
     update_time: datetime
 
+    def is_past(self, month: str) -> bool:
+        """Whether `used` is of a later month: somebody waited while the month ended."""
+        return bool(self.month) and month < self.month
+
     def used_in(self, month: str) -> int:
         """What is used in a month; nothing yet in one that begins."""
         return 0 if self.month and month > self.month else self.used

@@ -151,7 +151,11 @@ def count_against_budgets(
     month = month_of(first.create_time)
     found = {budget.scope: budget for budget in store.of(first.scopes)}
     for budget in (found[scope] for scope in _ORDER if scope in found):
-        available = max(0, budget.credits - budget.used_in(month))
+        used = budget.used_in(month)
+        if budget.is_past(month):
+            ids_fresh = [each.id for each in fresh]
+            used = store.derived(budget.scope, budget.scope_id, month, without=ids_fresh)
+        available = max(0, budget.credits - used)
         if wanted > available:
             raise InsufficientCredits(
                 required=wanted,

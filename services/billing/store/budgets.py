@@ -96,7 +96,11 @@ class BudgetStore:
         self._connection.execute(delete(_table).where(*self._own, _table.c.id == budget_id))
 
     def use(self, budgets: Sequence[Budget], credits_used: int, month: str) -> None:
-        """Counts credits that have just been reserved; a month that begins starts from zero."""
+        """Counts credits that have just been reserved; a month that begins starts from zero.
+
+        A month that is over is not counted any more: `used` is of the newest.
+        """
+        budgets = [budget for budget in budgets if not budget.is_past(month)]
         if not budgets:
             return
         begins = and_(_table.c.month != "", _table.c.month < month)
