@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Self
 
 from standalone import logs
 from standalone.failures import Failure
+from standalone.place import PRIVATE
 from standalone.ports import HOST, quiet_port
 from standalone.waiting import never, wait_until
 
@@ -23,6 +25,8 @@ READY_WITHIN_S = 30.0
 """Includes recovery of the stored streams."""
 STOP_WITHIN_S = 10.0
 PORTS_TRIED_MAX = 5
+USER = "writer"
+PASSWORD_BYTES = 24
 _READY = b"Server is ready"
 _TAKEN = b"address already in use"
 # Becomes the server, and leaves a shell behind that ends it when our end of the pipe closes
@@ -36,6 +40,8 @@ class NatsServer:
     """A server whose streams, log and configuration are in `directory`.
 
     The port is chosen at the first start and kept at later ones, so that clients find it again.
+    Whoever can read the events can read every customer's texts, and other users of the machine
+    reach the loopback interface, too: so there is a password, new for each instance.
     """
 
     def __init__(
@@ -51,12 +57,18 @@ class NatsServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._exit_code: int | None = None
         self._leash = -1
+        self._password = secrets.token_urlsafe(PASSWORD_BYTES)
         self.port = 0
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
-        return f"nats://{HOST}:{self.port}"
+        """Where and as whom clients connect: a secret."""
+        return f"nats://{USER}:{self._password}@{self.address}"
+
+    @property
+    def address(self) -> str:
+        """host:port, which may be shown."""
+        return f"{HOST}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -139,17 +151,17 @@ class NatsServer:
         raise Failure(f"nats-server did not start: {words}")
 
     def _configure(self, port: int) -> Path:
-        """Writes the configuration; every acknowledged event is on the disk (sync_interval)."""
+        """Writes the configuration; every acknowledged event is on the disk (sync_interval).
+
+        It holds the password, so nobody else may read it, at no moment.
+        """
         store = self._directory / "store"
         store.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._directory / "nats.conf"
-        path.write_text(
-            f"listen: {json.dumps(f'{HOST}:{port}')}\n"
-            "jetstream {\n"
-            f"  store_dir: {json.dumps(str(store.resolve()), ensure_ascii=False)}\n"
-            "  sync_interval: always\n"
-            "}\n"
-        )
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(_configuration(port, self._password, store.resolve()))
         return path
 
     def _launch(self, command: list[str]) -> None:
@@ -184,6 +196,17 @@ class NatsServer:
         os.close(self._leash)
         self._exit_code = process.returncode
         self._process, self._leash = None, -1
+
+
+def _configuration(port: int, password: str, store: Path) -> str:
+    return (
+        f"listen: {json.dumps(f'{HOST}:{port}')}\n"
+        f"authorization {{ user: {json.dumps(USER)}, password: {json.dumps(password)} }}\n"
+        "jetstream {\n"
+        f"  store_dir: {json.dumps(str(store), ensure_ascii=False)}\n"
+        "  sync_interval: always\n"
+        "}\n"
+    )
 
 
 def nats_server() -> str:

@@ -23,7 +23,7 @@ def document(stack: Stack, demo: Mapping[str, str]) -> dict[str, Any]:
         name: {"address": address, "pid": pids.get(name, pids.get("gateway"))}
         for name, address in addresses.items()
     }
-    services["nats"] = {"address": stack.nats.url.removeprefix("nats://"), "pid": pids["nats"]}
+    services["nats"] = {"address": stack.nats.address, "pid": pids["nats"]}
     return {
         "url": stack.url,
         **demo,

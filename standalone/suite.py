@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WORKERS = 2
+WORKERS = 3
+"""One more than the cores that it is meant for: many tests wait for processes and time."""
 _OWN_WORKERS = ("-n", "--numprocesses", "--pdb")
 
 
@@ -16,7 +17,7 @@ def command(rest: Sequence[str], *, slow: bool) -> list[str]:
     """The pytest command line; what the user gives comes last and so wins."""
     arguments = [sys.executable, "-m", "pytest"]
     if not any(given.startswith(_OWN_WORKERS) for given in rest):
-        arguments += ["-n", str(WORKERS)]
+        arguments += ["-n", str(WORKERS), "--dist", "worksteal"]
     if not slow:
         arguments += ["-m", "not slow"]
     return [*arguments, *rest]

@@ -57,6 +57,14 @@ def time_from_proto(request: Message, field: str) -> datetime | None:
     return moment
 
 
+def masked(request: Any, *names: str) -> frozenset[str]:
+    """Which of these fields a request changes. Raises InvalidFields for any other."""
+    paths = frozenset(request.update_mask.paths)
+    if paths - set(names):
+        raise InvalidFields(Violation("update_mask", f"may name {' and '.join(names)}"))
+    return paths or frozenset(names)
+
+
 def operation_to_proto(operation: str | None) -> prices_pb2.Operation.Type.ValueType:
     """The contract spells operations as the domain does; None is none."""
     return _Operation.Value(operation or "operation_type_unspecified")

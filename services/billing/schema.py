@@ -247,8 +247,8 @@ _partial_index("ix_grants_expire_time", "available > 0", grants.c.expire_time)
 budgets = Table(
     "budgets",
     metadata,
+    Column("account_id", String(ID_CHARS), primary_key=True),
     Column("id", String(36), primary_key=True),
-    Column("account_id", String(ID_CHARS), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("scope", String(16), nullable=False),
     Column("scope_id", String(ID_CHARS), nullable=False),

@@ -286,6 +286,9 @@ async def test_a_manager_sets_ceilings_and_changes_the_plan_over_the_wire(edge):
     assert (got.etag, got.used) == ("2", 20)
     refusal = await edge.refusal(owner, BUDGETS, "UpdateBudget", more)
     assert refusal.reason == "ETAG_MISMATCH"
+    more.update_mask.paths.append("scope")
+    refusal = await edge.refusal(owner, BUDGETS, "UpdateBudget", more)
+    assert [violation.field for violation in refusal.violations] == ["update_mask"]
     await edge.call(owner, BUDGETS, "DeleteBudget", budgets_pb2.DeleteBudgetRequest(id=budget.id))
     change = credits_pb2.ChangePlanRequest(plan="starter")
     balance = await edge.call(owner, CREDITS, "ChangePlan", change)
@@ -303,6 +306,9 @@ async def test_prices_are_changed_and_usage_is_summed_over_the_wire(edge):
     )
     price = await edge.call(user("developer"), PRICES, "UpdateCost", change)
     assert (price.version, price.etag, price.credits, price.reason) == (2, "2", 0, "a gift")
+    change.update_mask.paths.append("unit")
+    change.etag, change.credits = "", 9
+    assert await edge.call(user("developer"), PRICES, "UpdateCost", change) == price
     versions = prices_pb2.ListCostVersionsRequest(operation_type="content_generation")
     listed = await edge.call(user("owner"), PRICES, "ListCostVersions", versions)
     assert [each.version for each in listed.costs] == [2, 1]

@@ -6,7 +6,7 @@ from chassis.ids import new_id
 
 # Together they make every event of the pipeline happen.
 DESTINIES = ("text:refuse", "prompts:refuse", "image:refuse", "")
-ENDS = [("failed", "pending"), *(("succeeded", end) for end in ("failed", "failed", "succeeded"))]
+ENDS = [("failed", "failed"), *(("succeeded", end) for end in ("failed", "failed", "succeeded"))]
 
 
 def title(fault=""):

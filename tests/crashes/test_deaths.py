@@ -31,6 +31,8 @@ CONSUMERS = {
         "image-failed",
     ),
 }
+# Heard already, and sent by nobody yet.
+UNSENT = {"billing-generation-cancelled"}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_work_counts_once_when_its_worker_dies_while_the_model_works(writer, ser
 
 
 def test_every_consumer_may_die_between_its_commit_and_its_acknowledgement(writer):
-    assert set(consumers_of(writer.stack.nats.url)[1]) == {
+    assert set(consumers_of(writer.stack.nats.url)[1]) - UNSENT == {
         f"{service}-{fact}" for service, facts in CONSUMERS.items() for fact in facts
     }
     customer = Customer(writer)

@@ -1,13 +1,19 @@
 """The nats-server that `up` and the tests use."""
 
+import asyncio
+import logging
 import os
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import nats
+import nats.errors
 import pytest
+from nats.aio.client import Client
 from support.substitutes import eventually, is_alive
 
+from chassis.bus import Bus
 from standalone.failures import Failure
 from standalone.nats import NatsServer
 
@@ -49,7 +55,67 @@ async def test_the_port_and_acknowledged_messages_survive_an_end(tmp_path, endin
 
 def test_two_servers_get_ports_of_their_own(tmp_path):
     with NatsServer(tmp_path / "one") as one, NatsServer(tmp_path / "two") as two:
-        assert one.url != two.url
+        assert one.port != two.port
+
+
+async def test_a_server_is_closed_to_whoever_does_not_know_its_password(tmp_path):
+    before = tmp_path / "nats.conf"
+    before.write_text("left behind, and open to all")
+    before.chmod(0o644)
+    with NatsServer(tmp_path) as server:
+        another = NatsServer(tmp_path / "never started")
+        another.port = server.port
+        for url in (f"nats://{server.address}", another.url):
+            with pytest.raises(nats.errors.Error, match="Authorization"):
+                await visit(url)
+        await visit(server.url)
+        password = urlsplit(server.url).password
+        assert len(password) >= 32
+        holders = [path for path in files(tmp_path) if password in path.read_text(errors="replace")]
+        assert holders == [before]
+        assert before.stat().st_mode & 0o777 == 0o600
+
+
+async def test_clients_that_lose_the_server_do_not_log_its_password(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    with NatsServer(tmp_path) as server:
+        bus = Bus(server.url, "test")
+        await bus.open()
+        try:
+            server.kill()
+            await said(caplog, "no connection to NATS")
+            # Somebody else on this port, who lets nobody in.
+            stranger = NatsServer(tmp_path / "stranger")
+            stranger.port = server.port
+            caplog.clear()
+            with stranger:
+                await said(caplog, "Authorization Violation")
+        finally:
+            await bus.close()
+    assert urlsplit(server.url).password not in caplog.text
+    assert "writer:" not in caplog.text
+
+
+async def visit(url):
+    client = Client()
+    try:
+        await client.connect(url, allow_reconnect=False, error_cb=quiet)
+    finally:
+        await client.close()
+
+
+async def said(caplog, words):
+    async with asyncio.timeout(10):
+        while words not in caplog.text:
+            await asyncio.sleep(0.01)
+
+
+async def quiet(_error):
+    """The client would log what it raises as well."""
+
+
+def files(directory):
+    return [path for path in directory.rglob("*") if path.is_file()]
 
 
 def test_a_port_that_somebody_took_meanwhile_is_said(tmp_path):

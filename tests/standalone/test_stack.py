@@ -18,6 +18,7 @@ from support.substitutes import (
     planner,
 )
 
+from standalone import place
 from standalone import stack as stack_module
 from standalone.failures import Failure, Interrupted
 from standalone.stack import Stack
@@ -120,7 +121,7 @@ def test_a_killed_process_is_started_again_beside_the_others(make_stack, journal
 
 
 def test_a_process_that_will_not_stop_is_killed_in_time(make_stack, journal, monkeypatch):
-    monkeypatch.setattr(stack_module, "STOP_WITHIN_S", 0.2)
+    monkeypatch.setattr(stack_module, "STOP_WITHIN_S", 0.05)
     stack = make_stack(planner(journal, obedient=OBEDIENT, stubborn=STUBBORN)).start()
     log = stack.place.logs / "stubborn.log"
     eventually(lambda: log.exists() and "ignoring" in log.read_text(), "it ignores SIGTERM")
@@ -165,7 +166,8 @@ def test_a_data_directory_that_cannot_be_written_is_said_in_one_sentence(make_st
         stack.start()
 
 
-def test_a_data_directory_belongs_to_one_stack_at_a_time(make_stack, journal):
+def test_a_data_directory_belongs_to_one_stack_at_a_time(make_stack, journal, monkeypatch):
+    monkeypatch.setattr(place, "OCCUPY_WITHIN_S", 0.05)
     plan = planner(journal, "one")
     start(make_stack(plan), journal)
     with pytest.raises(Failure, match=f"in use by a running Writer .process {os.getpid()}."):
@@ -211,9 +213,15 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path, journal):
 
 
 def test_logs_of_earlier_starts_are_kept_and_the_oldest_forgotten(make_stack, journal):
-    for _ in range(5):
-        stack = start(make_stack(planner(journal, "one")), journal)
-        stack.stop()
-        journal.unlink()
-    kept = sorted(path.name for path in stack.place.logs.glob("one.log*"))
-    assert kept == ["one.log", "one.log.1", "one.log.2"]
+    stack = make_stack(planner(journal, "one"))
+    stack.place.prepare()
+    for name, start_before in {
+        "one.log": "last",
+        "one.log.1": "second",
+        "one.log.2": "third",
+    }.items():
+        (stack.place.logs / name).write_text(start_before)
+    start(stack, journal)
+    stack.stop()
+    kept = {path.name: path.read_text() for path in stack.place.logs.glob("one.log*")}
+    assert kept == {"one.log": "at work\n", "one.log.1": "last", "one.log.2": "second"}

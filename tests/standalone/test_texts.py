@@ -153,10 +153,10 @@ def test_a_log_that_grows_too_large_is_put_aside_while_it_is_written(tmp_path, m
 
 
 def test_pytest_gets_what_the_user_gave_after_our_own_choices():
-    assert suite.command([], slow=False)[2:] == ["pytest", "-n", "2", "-m", "not slow"]
+    shared = ["-n", "3", "--dist", "worksteal"]
+    assert suite.command([], slow=False)[2:] == ["pytest", *shared, "-m", "not slow"]
     assert suite.command(["-x", "tests/chassis"], slow=True)[3:] == [
-        "-n",
-        "2",
+        *shared,
         "-x",
         "tests/chassis",
     ]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 from support.substitutes import eventually, is_alive
@@ -64,6 +65,26 @@ def environment(**more):
     return {**kept, "PYTHONPATH": os.pathsep.join(sys.path), **more}
 
 
+def begin(*arguments, **more):
+    return subprocess.Popen(
+        command(*arguments),
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process):
+    """What it said and how it ended; it does not outlive an impatient test."""
+    try:
+        said = process.communicate(timeout=READY_WITHIN_S)
+    finally:
+        process.kill()
+        process.wait()
+    return subprocess.CompletedProcess(process.args, process.returncode, *said)
+
+
 @pytest.fixture
 def start(tmp_path):
     started = []
@@ -84,21 +105,23 @@ def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
     # One line says everything that a script needs.
     assert set(up.said) == {"url", *CREDENTIALS, "nats_url", "model", "services"}
     assert up.said["model"] == "offline"
+    address = up.said["services"]["nats"]["address"]
+    password = urlsplit(up.said["nats_url"]).password
+    assert up.said["nats_url"] == f"nats://writer:{password}@{address}"
     assert set(up.pids) == {*PROCESSES, "identity"}
     assert all(up.said[name] for name in CREDENTIALS)
     for name in ("billing", "content", "images", "tasks", "identity"):
         assert grpc_is_serving(up.said["services"][name]["address"]), name
     assert up.get("auth/me")["data"]["account"]["id"] == up.said["account_id"]
 
-    # The demo finds the running stack by itself.
-    done = subprocess.run(
-        command("demo", "--data", str(data)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=READY_WITHIN_S,
-        check=False,
-    )
+    # The demo finds the running stack by itself; meanwhile a second `up` on the same data is
+    # refused and disturbs nothing.
+    second = begin("up", "--data", str(data))
+    done = finished(begin("demo", "--data", str(data)))
+    refused = finished(second)
+    assert refused.returncode == 1
+    assert "is in use by a running Writer" in refused.stderr
+    assert refused.stderr.count("\n") == 1
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.startswith(f"Using the Writer that runs at {up.said['url']}.\n")
     assert "no provider is called" in done.stdout
@@ -106,23 +129,12 @@ def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
     assert done.stdout.count(f"{up.said['url']}/api/v1/writer/images/") == 9
     assert "Credits: 100 before, 73 after, 27 charged for this run." in done.stdout
 
-    # A second one on the same data is refused and disturbs nothing.
-    second = subprocess.run(
-        command("up", "--data", str(data)),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=READY_WITHIN_S,
-        check=False,
-    )
-    assert second.returncode == 1
-    assert "is in use by a running Writer" in second.stderr
-    assert second.stderr.count("\n") == 1
-
     pids = up.pids
     assert up.end(signal.SIGINT) == (0, "")
     assert up.errors.read_text() == ""
     assert not any(is_alive(pid) for pid in pids.values())
+    for log in (data / "logs").iterdir():
+        assert password not in log.read_text(), log
 
     # The next day everything is still there, and then a process dies.
     up = start()
@@ -136,14 +148,8 @@ def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
 
 
 def test_a_service_that_cannot_start_is_named_with_its_reason(tmp_path):
-    done = subprocess.run(
-        command("up", "--port", "0", "--data", str(tmp_path / "data")),
-        env=environment(WRITER_IN_FLIGHT_MAX="many"),
-        capture_output=True,
-        text=True,
-        timeout=READY_WITHIN_S,
-        check=False,
-    )
+    arguments = ("up", "--port", "0", "--data", str(tmp_path / "data"))
+    done = finished(begin(*arguments, WRITER_IN_FLIGHT_MAX="many"))
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("writer: The start failed: tasks stopped (exit code 1)")

@@ -43,13 +43,13 @@ class Catalogue:
         caller: Caller,
         operation: Operation,
         variant: str,
-        unit_credits: int,
+        unit_credits: int | None = None,
         *,
         unit: Unit | None = None,
         reason: str = "",
         etag: str = "",
     ) -> Price:
-        """Writes another version, unless this is the price in force.
+        """Writes another version, unless this is the price in force; None stays as it is.
 
         Raises InvalidFields for what has no price or another measure, and EtagMismatch.
         """
@@ -67,7 +67,7 @@ class Catalogue:
             wanted = replace(
                 current,
                 unit=unit or current.unit,
-                credits=unit_credits,
+                credits=current.credits if unit_credits is None else unit_credits,
                 version=current.version + 1,
                 create_time=read(connection, self._moment),
                 reason=reason,

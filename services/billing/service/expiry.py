@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -24,7 +24,7 @@ from services.billing.store import DatabaseTime, Moment, Overdue, ReservationSto
 log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Reservations that one transaction expires at most, and accounts that one round looks at."""
+"""Reservations, or accounts, that one round looks at."""
 INTERVAL_S = 5.0
 """Pause when nothing is overdue; the most that credits come or go late."""
 
@@ -51,11 +51,14 @@ class ExpirySweeper:
 
     async def sweep(self) -> int:
         """Expires one batch of reservations and says how many that were."""
-        if not await self._database.read(
-            lambda connection: Overdue(connection, self._moment).reservations_exist()
-        ):
-            return 0
-        return await self._database.write(self._expire_reservations)
+        overdue = await self._database.read(
+            lambda connection: Overdue(connection, self._moment).reservations(BATCH)
+        )
+        done = 0
+        for account_id, group in itertools.groupby(overdue, key=lambda each: each[0]):
+            ids = [reservation_id for _, reservation_id in group]
+            done += await self._in_account(account_id, partial(self._expire, ids))
+        return done
 
     async def sweep_periods(self) -> int:
         """Begins the periods of some accounts and says of how many."""
@@ -70,33 +73,30 @@ class ExpirySweeper:
             lambda overdue: overdue.accounts_with_grants(BATCH), Journal.end_overdue
         )
 
-    def _expire_reservations(self, connection: Connection) -> int:
-        expired = Overdue(connection, self._moment).expire_reservations(BATCH)
-        # In the order of the accounts, so that two sweepers never wait for each other.
-        for account_id, group in itertools.groupby(expired, key=lambda each: each.account_id):
-            caller = Caller.service("billing", account_id=account_id)
-            ids = [each.id for each in group]
-            held = ReservationStore(connection, caller).held_by_ids(ids, self._moment)
-            give_back(Journal(connection, caller, self._facts, held[0].now), held)
+    def _expire(self, ids: Sequence[str], journal: Journal) -> int:
+        expired = Overdue(journal.connection, self._moment).expire(ids)
+        if expired:
+            store = ReservationStore(journal.connection, journal.caller)
+            give_back(journal, store.held_by_ids(expired, self._moment))
         return len(expired)
 
     async def _each_account(
         self, find: Callable[[Overdue], list[str]], end: Callable[[Journal], int]
     ) -> int:
-        """Account by account, so that one that fails does not hold up the others."""
         account_ids = await self._database.read(
             lambda connection: find(Overdue(connection, self._moment))
         )
-        done = 0
-        for account_id in account_ids:
-            try:
-                done += await self._database.write(partial(self._in_account, account_id, end))
-            except Exception:
-                log.exception("an account could not be swept", extra={"account_id": account_id})
-        return done
+        return sum([await self._in_account(account_id, end) for account_id in account_ids])
 
-    def _in_account(
-        self, account_id: str, end: Callable[[Journal], int], connection: Connection
-    ) -> int:
+    async def _in_account(self, account_id: str, end: Callable[[Journal], int]) -> int:
+        """In a transaction of its own, so that an account that fails holds up no other."""
         caller = Caller.service("billing", account_id=account_id)
-        return end(locked_journal(connection, caller, self._facts, self._moment))
+
+        def work(connection: Connection) -> int:
+            return end(locked_journal(connection, caller, self._facts, self._moment))
+
+        try:
+            return await self._database.write(work)
+        except Exception:
+            log.exception("an account could not be swept", extra={"account_id": account_id})
+            return 0

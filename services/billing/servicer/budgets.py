@@ -58,6 +58,7 @@ class BudgetServicer(budgets_pb2_grpc.BudgetServiceServicer):
     async def UpdateBudget(
         self, request: budgets_pb2.UpdateBudgetRequest, context: Any
     ) -> budgets_pb2.Budget:
+        mapping.masked(request, "credits")
         budget = await self._budgets.update(
             caller.current(), request.id, request.credits, request.etag
         )

@@ -30,12 +30,14 @@ class PriceServicer(prices_pb2_grpc.PriceServiceServicer):
     ) -> prices_pb2.CreditCost:
         operation = mapping.operation_from_proto(request.operation_type)
         assert operation is not None, "the contract has checked it"
+        changed = mapping.masked(request, "credits", "unit")
+        is_priced = request.HasField("credits") and "credits" in changed
         price = await self._catalogue.update(
             caller.current(),
             operation,
             request.variant,
-            request.credits,
-            unit=mapping.unit_from_proto(request.unit),
+            request.credits if is_priced else None,
+            unit=mapping.unit_from_proto(request.unit) if "unit" in changed else None,
             reason=request.reason,
             etag=request.etag,
         )

@@ -68,8 +68,8 @@ class BalanceStore:
     def lock(self) -> None:
         """Makes everybody else who would move credits of the account wait.
 
-        Whoever locks something else of an account locks this first, except reservations,
-        which come before it.
+        Whoever locks something else of an account locks this first. Only reservations come
+        before it; sweepers, who take them after, pass over those that are taken.
         """
         if not self._lock():
             self._restore()

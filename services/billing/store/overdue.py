@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, Connection, literal_column, select, update
 
 from services.billing import schema
-from services.billing.domain import Reservation, ReservationState
+from services.billing.domain import ReservationState
 from services.billing.store.grants import LEFT
 from services.billing.store.moment import Moment
-from services.billing.store.reservations import reservation_from_row
 
 _reservations = schema.reservations
 _grants = schema.grants
@@ -22,38 +23,37 @@ class Overdue:
         self._connection = connection
         self._moment = moment
 
-    def reservations_exist(self) -> bool:
-        """Whether there is anything to expire; a read, so that idle sweeps write nothing."""
-        statement = select(_reservations.c.id).where(*self._overdue()).limit(1)
-        return self._connection.execute(statement).first() is not None
-
-    def expire_reservations(self, limit: int) -> list[Reservation]:
-        """Expires the oldest, at most `limit`, in the order of their keys.
-
-        Rows that another replica is at work on are passed over, so each expires once.
-        """
-        chosen = self._connection.execute(
-            select(_reservations.c.id)
+    def reservations(self, limit: int) -> list[tuple[str, str]]:
+        """Account and id of the oldest; a read, so that idle sweeps write nothing."""
+        rows = self._connection.execute(
+            select(_reservations.c.account_id, _reservations.c.id)
             .where(*self._overdue())
             .order_by(_reservations.c.expire_time)
             .limit(limit)
+        )
+        return sorted((account_id, id_) for account_id, id_ in rows)
+
+    def expire(self, ids: Sequence[str]) -> list[str]:
+        """Expires those that are still open, and returns their ids.
+
+        Rows that somebody else is at work on are passed over, so each ends once and nobody waits.
+        """
+        still_open = (
+            select(_reservations.c.id)
+            .where(_reservations.c.id.in_(ids), *self._overdue())
             .with_for_update(skip_locked=True)
-        ).scalars()
-        rows = self._connection.execute(
+        )
+        chosen = list(self._connection.scalars(still_open))
+        self._connection.execute(
             update(_reservations)
-            .where(
-                _reservations.c.id.in_(list(chosen)),
-                _reservations.c.state == ReservationState.OPEN,
-            )
+            .where(_reservations.c.id.in_(chosen))
             .values(
                 state=ReservationState.EXPIRED,
                 settle_time=self._moment(),
                 settle_reason="expired",
             )
-            .returning(_reservations)
         )
-        expired = [reservation_from_row(row) for row in rows]
-        return sorted(expired, key=lambda each: (each.account_id, each.key))
+        return chosen
 
     def accounts_with_grants(self, limit: int) -> list[str]:
         """Accounts that have credits of grants past their time."""

@@ -70,6 +70,10 @@ def guard_postgresql() -> None:
             f"CREATE TRIGGER {table}_refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
         )
+    seal_postgresql()
+
+
+def seal_postgresql() -> None:
     op.execute(
         """
         CREATE FUNCTION refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -14,8 +14,8 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "budgets",
+        sa.Column("account_id", sa.String(64), primary_key=True),
         sa.Column("id", sa.String(36), primary_key=True),
-        sa.Column("account_id", sa.String(64), nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
         sa.Column("scope", sa.String(16), nullable=False),
         sa.Column("scope_id", sa.String(64), nullable=False),

@@ -26,11 +26,12 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwriter/billing/v1/budgets.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\"\xeb\x02\n\x06\x42udget\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12>\n\x05scope\x18\x03 \x01(\x0e\x32\x1f.writer.billing.v1.Budget.ScopeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\x08scope_id\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@\x12\x18\n\x07\x63redits\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\x04used\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\">\n\x05Scope\x12\x15\n\x11scope_unspecified\x10\x00\x12\x08\n\x04site\x10\x01\x12\x0b\n\x07\x61pi_key\x10\x02\x12\x07\n\x03run\x10\x03\"e\n\x13\x43reateBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.writer.billing.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"(\n\x10GetBudgetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xda\x01\n\x12ListBudgetsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x38\n\x05scope\x18\x05 \x01(\x0e\x32\x1f.writer.billing.v1.Budget.ScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08scope_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"n\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.writer.billing.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"p\n\x13UpdateBudgetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12 \n\x07\x63redits\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x02(\x00\xc8\x01\x01H\x00\x88\x01\x01\x12\x15\n\x04\x65tag\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x42\n\n\x08_credits\"B\n\x13\x44\x65leteBudgetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x15\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x32\xc5\x05\n\rBudgetService\x12\x8c\x01\n\x0c\x43reateBudget\x12&.writer.billing.v1.CreateBudgetRequest\x1a\x19.writer.billing.v1.Budget\"9\xa2\xbb\x18\x0e\x08\x06 \xc9\x01*\x07\x62illing\x82\xd3\xe4\x93\x02!\"\x17/api/v1/billing/budgets:\x06\x62udget\x12\x80\x01\n\tGetBudget\x12#.writer.billing.v1.GetBudgetRequest\x1a\x19.writer.billing.v1.Budget\"3\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/v1/billing/budgets/{id}\x12\x8c\x01\n\x0bListBudgets\x12%.writer.billing.v1.ListBudgetsRequest\x1a&.writer.billing.v1.ListBudgetsResponse\".\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/billing/budgets\x12\x89\x01\n\x0cUpdateBudget\x12&.writer.billing.v1.UpdateBudgetRequest\x1a\x19.writer.billing.v1.Budget\"6\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02!2\x1c/api/v1/billing/budgets/{id}:\x01*\x12\x86\x01\n\x0c\x44\x65leteBudget\x12&.writer.billing.v1.DeleteBudgetRequest\x1a\x16.google.protobuf.Empty\"6\xa2\xbb\x18\x0e\x08\x06 \xcc\x01*\x07\x62illing\x82\xd3\xe4\x93\x02\x1e*\x1c/api/v1/billing/budgets/{id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwriter/billing/v1/budgets.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\"\xeb\x02\n\x06\x42udget\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12>\n\x05scope\x18\x03 \x01(\x0e\x32\x1f.writer.billing.v1.Budget.ScopeB\x0e\xe2\x41\x01\x02\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\x08scope_id\x18\x04 \x01(\tB\r\xe2\x41\x01\x02\xbaH\x06r\x04\x10\x01\x18@\x12\x18\n\x07\x63redits\x18\x05 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\x04used\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\">\n\x05Scope\x12\x15\n\x11scope_unspecified\x10\x00\x12\x08\n\x04site\x10\x01\x12\x0b\n\x07\x61pi_key\x10\x02\x12\x07\n\x03run\x10\x03\"e\n\x13\x43reateBudgetRequest\x12\x31\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.writer.billing.v1.BudgetB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"(\n\x10GetBudgetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\xda\x01\n\x12ListBudgetsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x38\n\x05scope\x18\x05 \x01(\x0e\x32\x1f.writer.billing.v1.Budget.ScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x08scope_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"n\n\x13ListBudgetsResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.writer.billing.v1.Budget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xa1\x01\n\x13UpdateBudgetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12 \n\x07\x63redits\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x02(\x00\xc8\x01\x01H\x00\x88\x01\x01\x12\x15\n\x04\x65tag\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\n\n\x08_credits\"B\n\x13\x44\x65leteBudgetRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x15\n\x04\x65tag\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x32\xc5\x05\n\rBudgetService\x12\x8c\x01\n\x0c\x43reateBudget\x12&.writer.billing.v1.CreateBudgetRequest\x1a\x19.writer.billing.v1.Budget\"9\xa2\xbb\x18\x0e\x08\x06 \xc9\x01*\x07\x62illing\x82\xd3\xe4\x93\x02!\"\x17/api/v1/billing/budgets:\x06\x62udget\x12\x80\x01\n\tGetBudget\x12#.writer.billing.v1.GetBudgetRequest\x1a\x19.writer.billing.v1.Budget\"3\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/v1/billing/budgets/{id}\x12\x8c\x01\n\x0bListBudgets\x12%.writer.billing.v1.ListBudgetsRequest\x1a&.writer.billing.v1.ListBudgetsResponse\".\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/billing/budgets\x12\x89\x01\n\x0cUpdateBudget\x12&.writer.billing.v1.UpdateBudgetRequest\x1a\x19.writer.billing.v1.Budget\"6\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02!2\x1c/api/v1/billing/budgets/{id}:\x01*\x12\x86\x01\n\x0c\x44\x65leteBudget\x12&.writer.billing.v1.DeleteBudgetRequest\x1a\x16.google.protobuf.Empty\"6\xa2\xbb\x18\x0e\x08\x06 \xcc\x01*\x07\x62illing\x82\xd3\xe4\x93\x02\x1e*\x1c/api/v1/billing/budgets/{id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -91,22 +92,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUDGETSERVICE'].methods_by_name['UpdateBudget']._serialized_options = b'\242\273\030\013\010\006*\007billing\202\323\344\223\002!2\034/api/v1/billing/budgets/{id}:\001*'
   _globals['_BUDGETSERVICE'].methods_by_name['DeleteBudget']._loaded_options = None
   _globals['_BUDGETSERVICE'].methods_by_name['DeleteBudget']._serialized_options = b'\242\273\030\016\010\006 \314\001*\007billing\202\323\344\223\002\036*\034/api/v1/billing/budgets/{id}'
-  _globals['_BUDGET']._serialized_start=242
-  _globals['_BUDGET']._serialized_end=605
-  _globals['_BUDGET_SCOPE']._serialized_start=543
-  _globals['_BUDGET_SCOPE']._serialized_end=605
-  _globals['_CREATEBUDGETREQUEST']._serialized_start=607
-  _globals['_CREATEBUDGETREQUEST']._serialized_end=708
-  _globals['_GETBUDGETREQUEST']._serialized_start=710
-  _globals['_GETBUDGETREQUEST']._serialized_end=750
-  _globals['_LISTBUDGETSREQUEST']._serialized_start=753
-  _globals['_LISTBUDGETSREQUEST']._serialized_end=971
-  _globals['_LISTBUDGETSRESPONSE']._serialized_start=973
-  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1083
-  _globals['_UPDATEBUDGETREQUEST']._serialized_start=1085
-  _globals['_UPDATEBUDGETREQUEST']._serialized_end=1197
-  _globals['_DELETEBUDGETREQUEST']._serialized_start=1199
-  _globals['_DELETEBUDGETREQUEST']._serialized_end=1265
-  _globals['_BUDGETSERVICE']._serialized_start=1268
-  _globals['_BUDGETSERVICE']._serialized_end=1977
+  _globals['_BUDGET']._serialized_start=276
+  _globals['_BUDGET']._serialized_end=639
+  _globals['_BUDGET_SCOPE']._serialized_start=577
+  _globals['_BUDGET_SCOPE']._serialized_end=639
+  _globals['_CREATEBUDGETREQUEST']._serialized_start=641
+  _globals['_CREATEBUDGETREQUEST']._serialized_end=742
+  _globals['_GETBUDGETREQUEST']._serialized_start=744
+  _globals['_GETBUDGETREQUEST']._serialized_end=784
+  _globals['_LISTBUDGETSREQUEST']._serialized_start=787
+  _globals['_LISTBUDGETSREQUEST']._serialized_end=1005
+  _globals['_LISTBUDGETSRESPONSE']._serialized_start=1007
+  _globals['_LISTBUDGETSRESPONSE']._serialized_end=1117
+  _globals['_UPDATEBUDGETREQUEST']._serialized_start=1120
+  _globals['_UPDATEBUDGETREQUEST']._serialized_end=1281
+  _globals['_DELETEBUDGETREQUEST']._serialized_start=1283
+  _globals['_DELETEBUDGETREQUEST']._serialized_end=1349
+  _globals['_BUDGETSERVICE']._serialized_start=1352
+  _globals['_BUDGETSERVICE']._serialized_end=2061
 # @@protoc_insertion_point(module_scope)

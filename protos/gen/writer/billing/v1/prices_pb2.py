@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewriter/billing/v1/prices.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\"\xc3\x01\n\tOperation\"\xb5\x01\n\x04Type\x12\x1e\n\x1aoperation_type_unspecified\x10\x00\x12\x16\n\x12\x63ontent_generation\x10\x01\x12\x1b\n\x17image_prompt_extraction\x10\x02\x12\x14\n\x10image_generation\x10\x03\x12\x0e\n\nclustering\x10\x04\x12\x13\n\x0fidea_generation\x10\x05\x12\x0b\n\x07linking\x10\x06\x12\x10\n\x0coptimization\x10\x07\"\xed\x02\n\nCreditCost\x12\x39\n\x0eoperation_type\x18\x01 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x30\n\x04unit\x18\x03 \x01(\x0e\x32\".writer.billing.v1.CreditCost.Unit\x12\x0f\n\x07\x63redits\x18\x04 \x01(\x05\x12\x0f\n\x07version\x18\x05 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\"p\n\x04Unit\x12\x14\n\x10unit_unspecified\x10\x00\x12\x0f\n\x0bper_request\x10\x01\x12\x11\n\rper_100_words\x10\x02\x12\x11\n\rper_200_words\x10\x03\x12\x0c\n\x08per_item\x10\x04\x12\r\n\tper_image\x10\x05\"%\n\x04Plan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\"\x12\n\x10ListCostsRequest\"n\n\x11ListCostsResponse\x12,\n\x05\x63osts\x18\x01 \x03(\x0b\x32\x1d.writer.billing.v1.CreditCost\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\x94\x02\n\x11UpdateCostRequest\x12\x45\n\x0eoperation_type\x18\x01 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x07variant\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12#\n\x07\x63redits\x18\x03 \x01(\x05\x42\r\xbaH\n\x1a\x05\x18\xe8\x07(\x00\xc8\x01\x01H\x00\x88\x01\x01\x12:\n\x04unit\x18\x04 \x01(\x0e\x32\".writer.billing.v1.CreditCost.UnitB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\x06reason\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x15\n\x04\x65tag\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x42\n\n\x08_credits\"\xcf\x01\n\x17ListCostVersionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x43\n\x0eoperation_type\x18\x05 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"u\n\x18ListCostVersionsResponse\x12,\n\x05\x63osts\x18\x01 \x03(\x0b\x32\x1d.writer.billing.v1.CreditCost\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\x12\n\x10ListPlansRequest\"h\n\x11ListPlansResponse\x12&\n\x05plans\x18\x01 \x03(\x0b\x32\x17.writer.billing.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x32\xc6\x04\n\x0cPriceService\x12\x84\x01\n\tListCosts\x12#.writer.billing.v1.ListCostsRequest\x1a$.writer.billing.v1.ListCostsResponse\",\xa2\xbb\x18\x0b\x08\x02*\x07\x62illing\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/billing/costs\x12\x82\x01\n\nUpdateCost\x12$.writer.billing.v1.UpdateCostRequest\x1a\x1d.writer.billing.v1.CreditCost\"/\xa2\xbb\x18\x0b\x08\x07*\x07\x62illing\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/billing/costs:\x01*\x12\xa2\x01\n\x10ListCostVersions\x12*.writer.billing.v1.ListCostVersionsRequest\x1a+.writer.billing.v1.ListCostVersionsResponse\"5\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/billing/costs/versions\x12\x84\x01\n\tListPlans\x12#.writer.billing.v1.ListPlansRequest\x1a$.writer.billing.v1.ListPlansResponse\",\xa2\xbb\x18\x0b\x08\x02*\x07\x62illing\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/billing/plansb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewriter/billing/v1/prices.proto\x12\x11writer.billing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\"\xc3\x01\n\tOperation\"\xb5\x01\n\x04Type\x12\x1e\n\x1aoperation_type_unspecified\x10\x00\x12\x16\n\x12\x63ontent_generation\x10\x01\x12\x1b\n\x17image_prompt_extraction\x10\x02\x12\x14\n\x10image_generation\x10\x03\x12\x0e\n\nclustering\x10\x04\x12\x13\n\x0fidea_generation\x10\x05\x12\x0b\n\x07linking\x10\x06\x12\x10\n\x0coptimization\x10\x07\"\xed\x02\n\nCreditCost\x12\x39\n\x0eoperation_type\x18\x01 \x01(\x0e\x32!.writer.billing.v1.Operation.Type\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x30\n\x04unit\x18\x03 \x01(\x0e\x32\".writer.billing.v1.CreditCost.Unit\x12\x0f\n\x07\x63redits\x18\x04 \x01(\x05\x12\x0f\n\x07version\x18\x05 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\"p\n\x04Unit\x12\x14\n\x10unit_unspecified\x10\x00\x12\x0f\n\x0bper_request\x10\x01\x12\x11\n\rper_100_words\x10\x02\x12\x11\n\rper_200_words\x10\x03\x12\x0c\n\x08per_item\x10\x04\x12\r\n\tper_image\x10\x05\"%\n\x04Plan\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x05\"\x12\n\x10ListCostsRequest\"n\n\x11ListCostsResponse\x12,\n\x05\x63osts\x18\x01 \x03(\x0b\x32\x1d.writer.billing.v1.CreditCost\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\xc2\x02\n\x11UpdateCostRequest\x12\x45\n\x0eoperation_type\x18\x01 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x07variant\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12 \n\x07\x63redits\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00H\x00\x88\x01\x01\x12:\n\x04unit\x18\x04 \x01(\x0e\x32\".writer.billing.v1.CreditCost.UnitB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\x06reason\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x15\n\x04\x65tag\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12/\n\x0bupdate_mask\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\n\n\x08_credits\"\xcf\x01\n\x17ListCostVersionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x43\n\x0eoperation_type\x18\x05 \x01(\x0e\x32!.writer.billing.v1.Operation.TypeB\x08\xbaH\x05\x82\x01\x02\x10\x01\"u\n\x18ListCostVersionsResponse\x12,\n\x05\x63osts\x18\x01 \x03(\x0b\x32\x1d.writer.billing.v1.CreditCost\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"\x12\n\x10ListPlansRequest\"h\n\x11ListPlansResponse\x12&\n\x05plans\x18\x01 \x03(\x0b\x32\x17.writer.billing.v1.Plan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x32\xc6\x04\n\x0cPriceService\x12\x84\x01\n\tListCosts\x12#.writer.billing.v1.ListCostsRequest\x1a$.writer.billing.v1.ListCostsResponse\",\xa2\xbb\x18\x0b\x08\x02*\x07\x62illing\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/billing/costs\x12\x82\x01\n\nUpdateCost\x12$.writer.billing.v1.UpdateCostRequest\x1a\x1d.writer.billing.v1.CreditCost\"/\xa2\xbb\x18\x0b\x08\x07*\x07\x62illing\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/billing/costs:\x01*\x12\xa2\x01\n\x10ListCostVersions\x12*.writer.billing.v1.ListCostVersionsRequest\x1a+.writer.billing.v1.ListCostVersionsResponse\"5\xa2\xbb\x18\x0b\x08\x06*\x07\x62illing\x82\xd3\xe4\x93\x02 \x12\x1e/api/v1/billing/costs/versions\x12\x84\x01\n\tListPlans\x12#.writer.billing.v1.ListPlansRequest\x1a$.writer.billing.v1.ListPlansResponse\",\xa2\xbb\x18\x0b\x08\x02*\x07\x62illing\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/billing/plansb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +41,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATECOSTREQUEST'].fields_by_name['variant']._loaded_options = None
   _globals['_UPDATECOSTREQUEST'].fields_by_name['variant']._serialized_options = b'\272H\004r\002\030 '
   _globals['_UPDATECOSTREQUEST'].fields_by_name['credits']._loaded_options = None
-  _globals['_UPDATECOSTREQUEST'].fields_by_name['credits']._serialized_options = b'\272H\n\032\005\030\350\007(\000\310\001\001'
+  _globals['_UPDATECOSTREQUEST'].fields_by_name['credits']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_UPDATECOSTREQUEST'].fields_by_name['unit']._loaded_options = None
   _globals['_UPDATECOSTREQUEST'].fields_by_name['unit']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_UPDATECOSTREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -65,30 +66,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRICESERVICE'].methods_by_name['ListCostVersions']._serialized_options = b'\242\273\030\013\010\006*\007billing\202\323\344\223\002 \022\036/api/v1/billing/costs/versions'
   _globals['_PRICESERVICE'].methods_by_name['ListPlans']._loaded_options = None
   _globals['_PRICESERVICE'].methods_by_name['ListPlans']._serialized_options = b'\242\273\030\013\010\002*\007billing\202\323\344\223\002\027\022\025/api/v1/billing/plans'
-  _globals['_OPERATION']._serialized_start=179
-  _globals['_OPERATION']._serialized_end=374
-  _globals['_OPERATION_TYPE']._serialized_start=193
-  _globals['_OPERATION_TYPE']._serialized_end=374
-  _globals['_CREDITCOST']._serialized_start=377
-  _globals['_CREDITCOST']._serialized_end=742
-  _globals['_CREDITCOST_UNIT']._serialized_start=630
-  _globals['_CREDITCOST_UNIT']._serialized_end=742
-  _globals['_PLAN']._serialized_start=744
-  _globals['_PLAN']._serialized_end=781
-  _globals['_LISTCOSTSREQUEST']._serialized_start=783
-  _globals['_LISTCOSTSREQUEST']._serialized_end=801
-  _globals['_LISTCOSTSRESPONSE']._serialized_start=803
-  _globals['_LISTCOSTSRESPONSE']._serialized_end=913
-  _globals['_UPDATECOSTREQUEST']._serialized_start=916
-  _globals['_UPDATECOSTREQUEST']._serialized_end=1192
-  _globals['_LISTCOSTVERSIONSREQUEST']._serialized_start=1195
-  _globals['_LISTCOSTVERSIONSREQUEST']._serialized_end=1402
-  _globals['_LISTCOSTVERSIONSRESPONSE']._serialized_start=1404
-  _globals['_LISTCOSTVERSIONSRESPONSE']._serialized_end=1521
-  _globals['_LISTPLANSREQUEST']._serialized_start=1523
-  _globals['_LISTPLANSREQUEST']._serialized_end=1541
-  _globals['_LISTPLANSRESPONSE']._serialized_start=1543
-  _globals['_LISTPLANSRESPONSE']._serialized_end=1647
-  _globals['_PRICESERVICE']._serialized_start=1650
-  _globals['_PRICESERVICE']._serialized_end=2232
+  _globals['_OPERATION']._serialized_start=213
+  _globals['_OPERATION']._serialized_end=408
+  _globals['_OPERATION_TYPE']._serialized_start=227
+  _globals['_OPERATION_TYPE']._serialized_end=408
+  _globals['_CREDITCOST']._serialized_start=411
+  _globals['_CREDITCOST']._serialized_end=776
+  _globals['_CREDITCOST_UNIT']._serialized_start=664
+  _globals['_CREDITCOST_UNIT']._serialized_end=776
+  _globals['_PLAN']._serialized_start=778
+  _globals['_PLAN']._serialized_end=815
+  _globals['_LISTCOSTSREQUEST']._serialized_start=817
+  _globals['_LISTCOSTSREQUEST']._serialized_end=835
+  _globals['_LISTCOSTSRESPONSE']._serialized_start=837
+  _globals['_LISTCOSTSRESPONSE']._serialized_end=947
+  _globals['_UPDATECOSTREQUEST']._serialized_start=950
+  _globals['_UPDATECOSTREQUEST']._serialized_end=1272
+  _globals['_LISTCOSTVERSIONSREQUEST']._serialized_start=1275
+  _globals['_LISTCOSTVERSIONSREQUEST']._serialized_end=1482
+  _globals['_LISTCOSTVERSIONSRESPONSE']._serialized_start=1484
+  _globals['_LISTCOSTVERSIONSRESPONSE']._serialized_end=1601
+  _globals['_LISTPLANSREQUEST']._serialized_start=1603
+  _globals['_LISTPLANSREQUEST']._serialized_end=1621
+  _globals['_LISTPLANSRESPONSE']._serialized_start=1623
+  _globals['_LISTPLANSRESPONSE']._serialized_end=1727
+  _globals['_PRICESERVICE']._serialized_start=1730
+  _globals['_PRICESERVICE']._serialized_end=2312
 # @@protoc_insertion_point(module_scope)

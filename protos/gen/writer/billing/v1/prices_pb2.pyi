@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -254,18 +255,23 @@ class UpdateCostRequest(_message.Message):
     UNIT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
     operation_type: Global___Operation.Type.ValueType
     """The operation."""
     variant: _builtins.str
     """Variant, such as `standard` or `premium`; empty for the default."""
     credits: _builtins.int
-    """Credits for a unit, 0 to 1,000."""
+    """Credits for a unit, 0 to 1,000; as before when absent."""
     unit: Global___CreditCost.Unit.ValueType
     """What the price is for; as before when absent. Words stay words."""
     reason: _builtins.str
     """Why; kept with the version. 1 to 500 characters."""
     etag: _builtins.str
     """The version that was read; empty for any."""
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change, of `credits` and `unit`; those that are given when there is none."""
+
     def __init__(
         self,
         *,
@@ -275,10 +281,11 @@ class UpdateCostRequest(_message.Message):
         unit: Global___CreditCost.Unit.ValueType = ...,
         reason: _builtins.str = ...,
         etag: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "etag", b"etag", "operation_type", b"operation_type", "reason", b"reason", "unit", b"unit", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "etag", b"etag", "operation_type", b"operation_type", "reason", b"reason", "unit", b"unit", "update_mask", b"update_mask", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
     _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
