@@ -172,7 +172,7 @@ async def compare(billing, entries, say):
             assert COUNT.match(statement) or not SCAN.search(words), (name, statement, plan)
         # An index of a million is two levels deeper than one of a hundred.
         assert many <= 3 * few + 60, name
-        assert counted <= 6 * COUNTED_MAX, name
+        assert counted <= 11 * COUNTED_MAX, name
     pages = await walk(long, min(150, entries // 800))
     first, last = pages[0], pages[-1]
     assert not any(re.search(r"OFFSET [1-9]", statement) for statement, _ in pages)

@@ -181,4 +181,4 @@ def test_the_books_agree_after_any_step(database_url):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_books_agree_after_any_of_many_steps(database_url):
-    run_machine(database_url, examples=400, steps=40)
+    run_machine(database_url, examples=150, steps=30)
