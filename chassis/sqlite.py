@@ -27,6 +27,8 @@ GROUP_MAX = 64
 """Transactions that share one commit at most; bounds what a failing commit takes with it."""
 QUEUE_MAX = 10_000
 """Writes that may wait; more than that means that the disk has stopped."""
+SYNCHRONOUS = "FULL"
+"""A committed event or credit survives a power cut; group commit pays for it."""
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another process on the same file."""
 
@@ -51,8 +53,7 @@ def connect(url: str, *, writer: bool, foreign_keys: bool = True) -> Engine:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-        # FULL: a committed event or credit survives a power cut; group commit pays for it.
-        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         cursor.close()
 
