@@ -158,11 +158,11 @@ class TestDelivery:
     ):
         async def handle(delivery):
             service.deliveries.append(delivery)
-            await asyncio.sleep(1.6)
+            await asyncio.sleep(4.5)
             service.runs.append(delivery.message.run_id)
 
         service.handle = handle
-        start(service, ack_wait_s=0.5)
+        start(service, ack_wait_s=2.0)
         await publish(bus, "1")
         await eventually(lambda: service.runs)
         await until_all_answered(bus)

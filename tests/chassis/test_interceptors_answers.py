@@ -113,17 +113,17 @@ class TestFields:
 
 class TestDeadlines:
     async def test_a_deadline_travels_and_leaves_time_to_answer(self, call, tasks):
-        token = interceptors.deadline_s.set(clock.elapsed_s() + 1.0)
+        token = interceptors.deadline_s.set(clock.elapsed_s() + 15.0)
         try:
             await call("GetTask", tasks_pb2.GetTaskRequest(id="a"), timeout_s=30)
         finally:
             interceptors.deadline_s.reset(token)
         left_s = tasks.deadlines[0] - clock.elapsed_s()
-        assert 0.3 < left_s < 1.1
+        assert 5 < left_s < 15.1
 
     async def test_without_a_running_deadline_the_own_one_counts(self, call, tasks):
-        await call("GetTask", tasks_pb2.GetTaskRequest(id="a"), timeout_s=2)
-        assert 1 < tasks.deadlines[0] - clock.elapsed_s() < 2.5
+        await call("GetTask", tasks_pb2.GetTaskRequest(id="a"), timeout_s=20)
+        assert 10 < tasks.deadlines[0] - clock.elapsed_s() < 20.5
 
     async def test_work_ends_when_the_caller_has_stopped_waiting(self, refused, tasks):
         refusal = await refused("GetTask", tasks_pb2.GetTaskRequest(id="slow"), timeout_s=0.1)
