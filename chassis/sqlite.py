@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -19,6 +21,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from chassis import clock
 from chassis.errors import Unavailable
 
 _T = TypeVar("_T")
@@ -51,7 +54,7 @@ def connect(url: str, *, writer: bool, foreign_keys: bool = True) -> Engine:
         # SQLite's own lower() knows ASCII only; searches must find what PostgreSQL finds.
         connection.create_function("lower", 1, _lower, deterministic=True)
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _use_write_ahead_log(cursor)
         cursor.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         cursor.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -62,6 +65,20 @@ def connect(url: str, *, writer: bool, foreign_keys: bool = True) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
     return engine
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Switches a new file over; SQLite does not wait by itself while another process does so."""
+    ends_s = clock.elapsed_s() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if clock.elapsed_s() >= ends_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _lower(value: Any) -> Any:
