@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -57,11 +58,14 @@ class NatsServer:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(how)
+            self.thaw()
             self._process.wait(START_TIMEOUT_S)
             self._process = None
 
     def freeze(self) -> None:
+        """Back when every thread stands still: a signal alone takes its time to arrive."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
