@@ -96,7 +96,15 @@ def test_a_module_that_cannot_be_collected_is_not_forgiven_for_what_failed_befor
 
 @pytest.mark.parametrize(
     ("first", "second", "check", "status"),
-    [(0, 9, 0, 0), (0, 9, 3, 3), (1, 0, 0, 0), (1, 0, 3, 3), (1, 5, 0, 5), (2, 0, 0, 2), (5, 0, 0, 5)],
+    [
+        (0, 9, 0, 0),
+        (0, 9, 3, 3),
+        (1, 0, 0, 0),
+        (1, 0, 3, 3),
+        (1, 5, 0, 5),
+        (2, 0, 0, 2),
+        (5, 0, 0, 5),
+    ],
 )
 def test_nothing_but_tests_that_failed_is_tried_again(checkout, first, second, check, status):
     (checkout / "writer").write_text(
