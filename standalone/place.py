@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from standalone.failures import Failure
 from standalone.waiting import wait_until
 
+USUAL = Path(__file__).resolve().parent.parent / "var"
+"""The data directory when nothing else is said."""
 PRIVATE = 0o600
 LOCK_CHARS_MAX = 32
 OCCUPY_WITHIN_S = 1.0
@@ -31,6 +34,13 @@ class Place:
         self._lock = self.directory / "lock"
         self._run = self.directory / "run.json"
         self._demo = self.directory / "demo.json"
+
+    @property
+    def option(self) -> str:
+        """What a command line needs to mean this directory, with a leading blank; often nothing."""
+        if self.directory == USUAL:
+            return ""
+        return f" --data {shlex.quote(str(self.directory))}"
 
     def database_url(self, name: str) -> str:
         """The SQLite file of a service."""

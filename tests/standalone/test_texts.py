@@ -1,10 +1,8 @@
 """What the commands say, and what they make of what is said to them."""
 
-import http.server
 import io
 import json
 import shlex
-import threading
 
 import pytest
 
@@ -91,7 +89,10 @@ def test_the_offline_model_answers_when_nothing_else_was_set(environment, name):
 
 def test_the_line_to_try_is_a_command_that_a_shell_understands(tmp_path):
     said = dict.fromkeys(FIELDS, "it's") | {"url": "http://127.0.0.1:1", "model": "offline"}
-    text = report.paragraphs(said, tmp_path, 1.234, "200 MB in 9 processes")
+    place = Place(tmp_path / "it's here")
+    text = report.paragraphs(said, place, 1.234, "200 MB in 9 processes")
+    [demo] = [line for line in text.splitlines() if "./writer demo" in line]
+    assert str(place.directory) in shlex.split(demo.partition("(")[0].partition(":")[2])
     line = next(line for line in text.splitlines() if line.startswith("  curl "))
     words = shlex.split(line)
     assert words[2] == "http://127.0.0.1:1/api/v1/writer/tasks"
@@ -188,41 +189,6 @@ def test_contracts_are_compared_with_the_newest_release_that_has_them(monkeypatc
         True,
         "no tag or main branch holds contracts yet: nothing to compare with",
     )
-
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers what the server was told to, and keeps what was asked."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._answer(body)
-
-    def do_GET(self):
-        self._answer(None)
-
-    def _answer(self, body):
-        self.server.asked.append((self.command, self.path.removeprefix("/api/v1/"), body))
-        status, document = self.server.answer(self.path.removeprefix("/api/v1/"), body)
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def api():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        server.asked = []
-        server.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_a_refusal_is_said_with_its_fields(api):
