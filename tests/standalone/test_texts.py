@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from chassis.sqlite import connect
 from standalone import checks, logs, model, report, suite
 from standalone.__main__ import main, parser
 from standalone.place import Place
@@ -106,6 +107,9 @@ def structured(level, message, **more):
 
 
 TRACEBACK = "Traceback …\n  File …\nValueError: too many"
+CHAINED = (
+    f"{TRACEBACK}\n\nDuring …\n\nTraceback …\n  File …\nOSError: no folder\n[SQL: 1]\n(See: …)"
+)
 NATS = "[1] 2026/01/02 03:04:05.678901 "
 
 
@@ -114,6 +118,10 @@ NATS = "[1] 2026/01/02 03:04:05.678901 "
     [
         ("one\n\ntwo\n\n", "two"),
         (f"{TRACEBACK}\n", "ValueError: too many"),
+        (f"{CHAINED}\n", "OSError: no folder"),
+        (f"{TRACEBACK}\n" + structured("INFO", "again") + "sorry\n", "sorry"),
+        (f"{TRACEBACK}\n" + structured("ERROR", "worse"), "worse"),
+        (structured("ERROR", "it failed", exception=CHAINED), "it failed: OSError: no folder"),
         (structured("INFO", "ready"), ""),
         (structured("ERROR", "it failed", exception=TRACEBACK), "it failed: ValueError: too many"),
         (
@@ -175,6 +183,17 @@ def test_arguments_that_no_verb_knows_are_refused(capsys):
             main(["up", "--port", port])
         assert "a port is a number from 0 to 65535" in capsys.readouterr().err
     assert parser().parse_known_args(["test", "-k", "a b", "tests"])[1] == ["-k", "a b", "tests"]
+
+
+def test_a_data_folder_may_be_named_in_any_way(tmp_path):
+    name = "what? 50%20 off#x=ünï&100%"
+    place = Place(tmp_path / name)
+    place.prepare()
+    engine = connect(place.database_url("tasks"), writer=True)
+    engine.connect().close()
+    engine.dispose()
+    assert (tmp_path / name / "tasks.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_help_says_what_the_data_folder_holds(capsys):
