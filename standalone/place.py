@@ -55,6 +55,15 @@ class Place:
             for folder in (self.directory, self.logs, self.nats, self.files):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def refuse_if_occupied(self) -> None:
+        """Raises Failure when another stack holds the directory. Looks only: makes nothing."""
+        try:
+            file = self._lock.open()
+        except OSError:
+            return
+        with file:
+            self._refuse_unless_locked(file.fileno(), fcntl.LOCK_SH)
+
     def occupy(self) -> int:
         """Takes the directory for this process; returns the descriptor that holds it.
 
@@ -62,12 +71,11 @@ class Place:
         """
         with self._readable_refusal():
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, PRIVATE)
-        if not wait_until(lambda: _locked(descriptor, fcntl.LOCK_EX), OCCUPY_WITHIN_S):
-            pid = os.read(descriptor, LOCK_CHARS_MAX).decode().strip()
+        try:
+            self._refuse_unless_locked(descriptor, fcntl.LOCK_EX)
+        except Failure:
             os.close(descriptor)
-            raise Failure(
-                f"{self.directory} is in use by a running Writer (process {pid or 'unknown'})."
-            )
+            raise
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         return descriptor
@@ -95,6 +103,13 @@ class Place:
     def write_demo(self, document: Mapping[str, Any]) -> None:
         """Keeps the credentials of the demo account, readable by their owner only."""
         _write_private(self._demo, document)
+
+    def _refuse_unless_locked(self, descriptor: int, kind: int) -> None:
+        if not wait_until(lambda: _locked(descriptor, kind), OCCUPY_WITHIN_S):
+            pid = os.read(descriptor, LOCK_CHARS_MAX).decode().strip()
+            raise Failure(
+                f"{self.directory} is in use by a running Writer (process {pid or 'unknown'})."
+            )
 
     @contextmanager
     def _readable_refusal(self) -> Iterator[None]:
