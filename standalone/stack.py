@@ -121,6 +121,8 @@ class Stack:
 
     def ended(self) -> str | None:
         """A sentence about a process that has ended by itself, if there is one."""
+        if epitaph := self.processes.epitaph():
+            return f"{epitaph}."
         for process in self._running.values():
             if not process.is_running:
                 return _obituary(process)

@@ -95,6 +95,18 @@ def test_a_process_that_dies_later_is_named_and_stops_nothing_by_itself(make_sta
     assert set(stack.pids) == {"one", "nats"}
 
 
+def test_the_process_that_all_others_come_from_is_named_when_it_takes_them_with_it(
+    make_stack, journal
+):
+    stack = start(make_stack(planner(journal, "one", "two")), journal)
+    os.kill(stack.processes.pid, signal.SIGKILL)
+    eventually(lambda: set(stack.pids) == {"nats"}, "the deaths are noticed")
+    assert stack.ended() == (
+        "the process that all others come from stopped (signal SIGKILL) and all others with it"
+        f" (log: {stack.place.logs / 'zygote.log'})."
+    )
+
+
 def test_nats_that_was_killed_is_named_without_words_that_explain_nothing(make_stack, journal):
     stack = make_stack(planner(journal)).start()
     log = stack.place.logs / "nats.log"
