@@ -104,8 +104,6 @@ async def measure(bench, seconds, rounds):
         "pairs, hot account": Measure(2, bench.pair_hot),
         "pairs, hot, batches of 10": Measure(2 * BATCH, bench.batch_hot),
     }
-    if bench.database.dialect == "postgresql":
-        measures["pairs, hot, group commit"] = Measure(2, bench.pair_grouped)
     raw = {"driver alone, spread": [], "driver alone, hot row": []}
     for _ in range(rounds):
         if bench.database.dialect == "sqlite":
