@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, tuple_
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from chassis import clock
 from chassis.plumbing import new_metadata
-from chassis.statements import insert_if_absent, padded
+from chassis.statements import as_tuples, insert_if_absent, matching
 
 FORGET_BATCH = 1_000
 """Rows that one call forgets at most, so that its transaction stays short."""
 
 _inbox = new_metadata().tables["inbox"]
-_SEEN = select(_inbox.c.consumer, _inbox.c.event_id).where(
-    tuple_(_inbox.c.consumer, _inbox.c.event_id).in_(bindparam("events", expanding=True))
+_SEEN = select(_inbox.c.consumer, _inbox.c.event_id).select_from(
+    matching(_inbox, (_inbox.c.consumer, _inbox.c.event_id), "events")
 )
 
 
@@ -46,7 +46,7 @@ def seen_of(connection: Connection, events: Collection[tuple[str, str]]) -> set[
     """Which of these events, each with its consumer, were noted."""
     if not events:
         return set()
-    rows = connection.execute(_SEEN, {"events": padded(events)})
+    rows = connection.execute(_SEEN, {"events": as_tuples(events)})
     return {(consumer, event_id) for consumer, event_id in rows}
 
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    FromClause,
+    String,
+    Table,
+    and_,
+    bindparam,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 _T = TypeVar("_T")
 
@@ -44,3 +57,59 @@ def padded(values: Collection[_T]) -> list[_T]:
     found = list(values)
     length = 1 << (len(found) - 1).bit_length() if found else 0
     return found + found[-1:] * (length - len(found))
+
+
+def matching(table: Table, columns: Sequence[Column[Any]], parameter: str) -> FromClause:
+    """Rows of a table whose columns have the values of one of many tuples of texts.
+
+    The tuples come as one parameter, made by `as_tuples`, so that the statement is the same
+    for any number; and as a join, because SQLite seeks no index for an IN over several columns.
+    """
+    wanted = _Elements(bindparam(parameter, type_=String())).table_valued("value")
+    fits = (column == _Text(wanted.c.value, n) for n, column in enumerate(columns))
+    return wanted.join(table, and_(*fits))
+
+
+def as_tuples(rows: Iterable[Sequence[str]]) -> str:
+    """The parameter of `matching`."""
+    return json.dumps([list(row) for row in rows])
+
+
+class _Elements(FunctionElement[Any]):
+    """The elements of a JSON array, as rows."""
+
+    name = "elements"
+    inherit_cache = True
+
+
+class _Text(FunctionElement[str]):
+    """The n-th element of a JSON array, as text."""
+
+    type = String()
+    name = "text"
+    inherit_cache = True
+
+    def __init__(self, array: ColumnElement[Any], index: int) -> None:
+        super().__init__(array, index)
+
+
+@compiles(_Elements, "sqlite")
+def _elements_sqlite(element: _Elements, compiler: Any, **kwargs: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(_Elements, "postgresql")
+def _elements_postgresql(element: _Elements, compiler: Any, **kwargs: Any) -> str:
+    return f"jsonb_array_elements(CAST({compiler.process(element.clauses, **kwargs)} AS JSONB))"
+
+
+@compiles(_Text, "sqlite")
+def _text_sqlite(element: _Text, compiler: Any, **kwargs: Any) -> str:
+    array, index = element.clauses
+    return f"json_extract({compiler.process(array, **kwargs)}, '$[{index.value}]')"
+
+
+@compiles(_Text, "postgresql")
+def _text_postgresql(element: _Text, compiler: Any, **kwargs: Any) -> str:
+    array, index = element.clauses
+    return f"({compiler.process(array, **kwargs)} ->> {index.value})"

@@ -147,6 +147,8 @@ def counted(
         found[BudgetScope.RUN] = _capped(
             journal, found.get(BudgetScope.RUN), reservation.run_id, run_cap
         )
+    if not found:
+        return []
     month = month_of(reservation.create_time)
     for budget in (found[scope] for scope in _ORDER if scope in found):
         used = budget.used_in(month)
@@ -163,14 +165,12 @@ def counted(
     return [budget.with_use(month, wanted) for budget in found.values()]
 
 
-def give_back_to_budgets(
-    journal: Journal, reservation: Reservation, credits_returned: int
-) -> None:
+def give_back_to_budgets(journal: Journal, reservation: Reservation, credits_returned: int) -> None:
     """Counts down what a reservation held and did not use."""
     if not credits_returned:
         return
-    month = month_of(reservation.create_time)
     for budget in journal.books.budgets(reservation.scopes).values():
+        month = month_of(reservation.create_time)
         after = budget.with_return(month, credits_returned)
         if after is not budget:
             journal.books.set_budget(after)
@@ -192,9 +192,7 @@ def _capped(journal: Journal, known: Budget | None, run_id: str, run_cap: int) -
         )
     if known.credits == run_cap:
         return known
-    return replace(
-        known, credits=run_cap, revision=known.revision + 1, update_time=journal.now
-    )
+    return replace(known, credits=run_cap, revision=known.revision + 1, update_time=journal.now)
 
 
 def _derived(journal: Journal, scope: BudgetScope, scope_id: str, month: str) -> int:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row
 
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.outbox import Outbox
 from chassis.errors import InvalidTransition
+from chassis.outbox import Outbox
 from services.billing import events, ledger
 from services.billing.domain import PRIORITY_DEFAULT, Share, TransactionType
 from services.billing.errors import ACCOUNT, InsufficientCredits, RefundExceedsCharge

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.outbox import Outbox
 from chassis.errors import InvalidFields, Violation
+from chassis.outbox import Outbox
 from chassis.pages import Page, PageQuery
 from services.billing import events, ledger
 from services.billing.domain import (

@@ -96,7 +96,7 @@ class _NotAlone(Exception):
 
 
 _Waiting = tuple[Call[Any], "asyncio.Future[Any]"]
-_Outcome = tuple[Any, Refusal | None]
+_Outcome = tuple[Any, BaseException | None]
 
 
 class GroupCommit:
@@ -123,7 +123,8 @@ class GroupCommit:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await self._commit(self._next())
+                if group := self._next():
+                    await self._commit(group)
         finally:
             self._task = None
             # Some are left only if this task was cancelled: then nobody else comes for them.
@@ -145,29 +146,21 @@ class GroupCommit:
         return group
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
-        if not group:
-            return
+        """Runs a group in one transaction; or one by one, if one of them spoils it for all."""
         calls = [call for call, _ in group]
         try:
             outcomes = await self.database.write(lambda connection: self._do(connection, calls))
+        except asyncio.CancelledError:
+            for _, future in group:
+                future.cancel()
+            raise
         except BaseException as error:  # noqa: BLE001  every waiting caller must hear of it
             if len(group) > 1 and _may_be_of_one(error):
                 for each in group:
                     await self._commit([each])
                 return
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(_as_exception(error))
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            return
-        for (_, future), (answer, refusal) in zip(group, outcomes, strict=True):
-            if future.done():
-                continue
-            if refusal is None:
-                future.set_result(answer)
-            else:
-                future.set_exception(refusal)
+            outcomes = [(None, error)] * len(group)
+        _answer(group, outcomes)
 
     def _do(self, connection: Connection, calls: Sequence[Call[Any]]) -> list[_Outcome]:
         unit = UnitOfWork(connection, self._outbox, self.moment)
@@ -225,6 +218,14 @@ def _may_be_of_one(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, Refusal)
 
 
-def _as_exception(error: BaseException) -> BaseException:
-    # No future can carry StopIteration: its caller would wait for ever.
-    return RuntimeError("a call raised StopIteration") if isinstance(error, StopIteration) else error
+def _answer(group: Sequence[_Waiting], outcomes: Sequence[_Outcome]) -> None:
+    for (_, future), (answer, error) in zip(group, outcomes, strict=True):
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(answer)
+        elif isinstance(error, StopIteration):
+            # No future can carry it: its caller would wait for ever.
+            future.set_exception(RuntimeError("a call raised StopIteration"))
+        else:
+            future.set_exception(error)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -56,9 +57,22 @@ class Journal:
         self.books = books
         self.caller = caller
         self.connection = books.unit.connection
-        self.accounts = AccountStore(self.connection, caller)
-        self.grants = GrantStore(self.connection, caller)
-        self.ledger = LedgerStore(self.connection, caller)
+
+    # Most calls need none of the stores, and there are many calls.
+    @cached_property
+    def accounts(self) -> AccountStore:
+        """The account's subscription."""
+        return AccountStore(self.connection, self.caller)
+
+    @cached_property
+    def grants(self) -> GrantStore:
+        """The account's grants."""
+        return GrantStore(self.connection, self.caller)
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        """What was posted."""
+        return LedgerStore(self.connection, self.caller)
 
     @property
     def now(self) -> datetime:

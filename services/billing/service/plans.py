@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.outbox import Outbox
 from chassis.errors import NotFound
+from chassis.outbox import Outbox
 from services.billing.domain import PLAN_PRIORITY, Account, Plan, Subscription, TransactionType
 from services.billing.errors import UnknownPlan
 from services.billing.service.journal import Journal, open_journal

@@ -133,7 +133,10 @@ class Reserve(Call[list[Reservation]]):
         books = journal.books
         priced = price_items(self.items, books.unit.prices)
         known = [books.reservation(each.item.key) for each in priced]
-        if any(held and not held.reservation.is_for(each) for held, each in zip(known, priced, strict=True)):
+        if any(
+            held and not held.reservation.is_for(each)
+            for held, each in zip(known, priced, strict=True)
+        ):
             raise RequestIdReused
         api_key_id = self._api_key(books)
         answers = [

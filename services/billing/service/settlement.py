@@ -182,9 +182,7 @@ def commit(journal: Journal, key: str, used: int, call: AiCall) -> Reservation:
     if reservation.state is ReservationState.EXPIRED or reservation.expire_time <= now:
         # Swept or not, both ways it is too late.
         raise ReservationExpired(key)
-    charged = charge(
-        reservation.unit, reservation.unit_credits, used, reservation.credits_reserved
-    )
+    charged = charge(reservation.unit, reservation.unit_credits, used, reservation.credits_reserved)
     settled = replace(
         reservation, state=ReservationState.COMMITTED, credits_charged=charged, settle_time=now
     )
@@ -195,9 +193,7 @@ def commit(journal: Journal, key: str, used: int, call: AiCall) -> Reservation:
     give_back_to_budgets(journal, settled, reservation.credits_reserved - charged)
     transaction_id = transaction.id if transaction.entries else ""
     journal.books.use(settled, call, charged, transaction_id or None)
-    journal.books.tell(
-        events.committed(journal.caller, settled, transaction_id, balance.available)
-    )
+    journal.books.tell(events.committed(journal.caller, settled, transaction_id, balance.available))
     return settled
 
 

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 class AccountBooks:
     """One account's balance, grants, reservations and budgets, as they are after what was noted."""
 
-    def __init__(
-        self, unit: UnitOfWork, account_id: str, balance: Balance, low_at: int
-    ) -> None:
+    def __init__(self, unit: UnitOfWork, account_id: str, balance: Balance, low_at: int) -> None:
         self.unit = unit
         self.account_id = account_id
         self.balance = balance

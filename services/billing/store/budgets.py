@@ -24,14 +24,13 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    tuple_,
     update,
 )
 
 from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
-from chassis.statements import padded
+from chassis.statements import as_tuples, matching
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import Budget, BudgetScope, months_after
@@ -157,10 +156,8 @@ def budget_from_row(row: Row[Any]) -> Budget:
     return Budget(**{name: getattr(row, name) for name in _FIELDS}, scope=BudgetScope(row.scope))
 
 
-_OF_SCOPES = select(_table).where(
-    tuple_(_table.c.account_id, _table.c.scope, _table.c.scope_id).in_(
-        bindparam("scopes", expanding=True)
-    )
+_OF_SCOPES = select(_table).select_from(
+    matching(_table, (_table.c.account_id, _table.c.scope, _table.c.scope_id), "scopes")
 )
 _INSERT = insert(_table)
 _CHANGING = ("revision", "credits", "used", "month", "update_time")
@@ -177,10 +174,9 @@ def of_scopes(
     """Budgets by account, scope and what they are for; those that there are."""
     if not scopes:
         return {}
-    rows = connection.execute(_OF_SCOPES, {"scopes": padded(scopes)})
+    rows = connection.execute(_OF_SCOPES, {"scopes": as_tuples(scopes)})
     return {
-        (row.account_id, BudgetScope(row.scope), row.scope_id): budget_from_row(row)
-        for row in rows
+        (row.account_id, BudgetScope(row.scope), row.scope_id): budget_from_row(row) for row in rows
     }
 
 

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 
 from chassis.caller import Caller
-from chassis.errors import NotFound
 from chassis.columns import UtcDateTime
+from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
 from chassis.statements import padded
 from chassis.tenancy import visible
@@ -124,10 +124,9 @@ def burn_order() -> list[ColumnElement[Any] | UnaryExpression[Any]]:
 
 def grant_from_row(row: Row[Any], prefix: str = "") -> Grant:
     """A row of the table, whose columns may have a prefix in it, as the domain knows it."""
-    values = row._mapping
     return Grant(
-        **{name: values[prefix + name] for name in _FIELDS},
-        transaction_type=TransactionType(values[f"{prefix}transaction_type"]),
+        **{name: getattr(row, prefix + name) for name in _FIELDS},
+        transaction_type=TransactionType(getattr(row, f"{prefix}transaction_type")),
     )
 
 

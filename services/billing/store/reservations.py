@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
+    FromClause,
     Row,
     Select,
     and_,
@@ -19,13 +19,12 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
-    tuple_,
     update,
 )
 
 from chassis.caller import Caller
 from chassis.errors import NotFound
-from chassis.statements import padded
+from chassis.statements import as_tuples, matching
 from services.billing import schema
 from services.billing.domain import (
     SETTLE_REASON_CHARS,
@@ -56,12 +55,13 @@ class Found(NamedTuple):
     grants: tuple[Grant, ...]
 
 
-def _found(condition: ColumnElement[bool]) -> Select[Any]:
+def _found(source: FromClause) -> Select[Any]:
     """In one statement, because every commit begins with it."""
     holds, entries = schema.ledger_transactions, schema.ledger_entries
-    return (
-        select(_table, entries.c.amount, *_GRANT)
-        .outerjoin(holds, and_(holds.c.reservation_id == _table.c.id, holds.c.kind == Kind.RESERVE))
+    source = (
+        source.outerjoin(
+            holds, and_(holds.c.reservation_id == _table.c.id, holds.c.kind == Kind.RESERVE)
+        )
         .outerjoin(
             entries,
             and_(
@@ -70,18 +70,16 @@ def _found(condition: ColumnElement[bool]) -> Select[Any]:
             ),
         )
         .outerjoin(schema.grants, schema.grants.c.id == entries.c.grant_id)
-        .where(condition)
+    )
+    return (
+        select(_table, entries.c.amount, *_GRANT)
+        .select_from(source)
         .order_by(_table.c.account_id, _table.c.key, *burn_order())
     )
 
 
-_BY_KEYS = _found(tuple_(_table.c.account_id, _table.c.key).in_(bindparam("keys", expanding=True)))
-_BY_IDS = _found(
-    and_(
-        _table.c.account_id == bindparam("account"),
-        _table.c.id.in_(bindparam("ids", expanding=True)),
-    )
-)
+_BY_KEYS = _found(matching(_table, (_table.c.account_id, _table.c.key), "keys"))
+_BY_IDS = _found(matching(_table, (_table.c.account_id, _table.c.id), "ids"))
 _ONE = select(_table).where(
     _table.c.account_id == bindparam("account"), _table.c.key == bindparam("of_key")
 )
@@ -116,15 +114,15 @@ def held_by_keys(connection: Connection, keys: Collection[tuple[str, str]]) -> l
     """What there is under keys, each with its account."""
     if not keys:
         return []
-    return _grouped(connection.execute(_BY_KEYS, {"keys": padded(keys)}))
+    return _grouped(connection.execute(_BY_KEYS, {"keys": as_tuples(keys)}))
 
 
 def held_by_ids(connection: Connection, account_id: str, ids: Collection[str]) -> list[Found]:
     """What there is under ids, in the order of the keys."""
     if not ids:
         return []
-    parameters = {"account": account_id, "ids": padded(ids)}
-    return _grouped(connection.execute(_BY_IDS, parameters))
+    found = as_tuples((account_id, each) for each in ids)
+    return _grouped(connection.execute(_BY_IDS, {"ids": found}))
 
 
 def api_key_of_run(connection: Connection, account_id: str, run_id: str) -> str | None:

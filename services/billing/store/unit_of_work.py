@@ -143,7 +143,8 @@ class UnitOfWork:
         grants.insert_all(connection, noted.grants)
         ledger.write_all(connection, noted.transactions)
         balances.set_all(
-            connection, [(each.account_id, each.balance, each.low_at) for each in noted.balances.values()]
+            connection,
+            [(each.account_id, each.balance, each.low_at) for each in noted.balances.values()],
         )
         grants.move_all(connection, noted.grant_changes)
         budgets.insert_all(connection, noted.new_budgets)

@@ -37,7 +37,9 @@ async def main():
                 await database.close()
             # Two databases a process: on SQLite, two connections that write.
             url, databases = asked, [open_database(asked) for _ in range(2 if asked else 0)]
-            services = [Reservations(GroupCommit(database, Outbox("billing"))) for database in databases]
+            services = [
+                Reservations(GroupCommit(database, Outbox("billing"))) for database in databases
+            ]
         outcomes = await asyncio.gather(
             *(attempt(services[n % 2], *each) for n, each in enumerate(attempts))
         )
