@@ -26,7 +26,7 @@ from chassis.ids import new_id
 from chassis.migrate import upgrade
 from services.billing.domain import Item, Operation
 
-CLIENTS = {"sqlite": 64, "postgresql": 10}
+CLIENTS = {"sqlite": 64, "postgresql": 64}
 """Callers at once: as many as share a commit on SQLite, as many as the pool has connections."""
 
 

@@ -53,6 +53,7 @@ class Entry(NamedTuple):
 
 Entries = tuple[Entry, ...]
 _A = LedgerAccount
+_ACCOUNTS = tuple(LedgerAccount)
 
 
 def grant(grant_id: str, credits_granted: int) -> Entries:
@@ -116,7 +117,7 @@ def split(shares: Sequence[Share], first: int) -> tuple[list[Share], list[Share]
 
 def change(entries: Iterable[tuple[LedgerAccount, int]]) -> Balance:
     """What amounts on ledger accounts do to the balance."""
-    sums = dict.fromkeys(LedgerAccount, 0)
+    sums = dict.fromkeys(_ACCOUNTS, 0)
     for ledger_account, amount in entries:
         sums[ledger_account] += amount
     return Balance(

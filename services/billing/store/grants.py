@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -28,12 +29,13 @@ from chassis.statements import padded
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import Grant, TransactionType
+from services.billing.store.rows import values_of
 
 _table = schema.grants
 BURNED_MAX = 1_000
 """Grants that one call looks at for credits; more than that would have to be adjusted together."""
 _FIELDS = tuple(column.name for column in _table.columns if column.name != "transaction_type")
-_COLUMNS = (*_FIELDS, "transaction_type")
+_columns = values_of((*_FIELDS, "transaction_type"))
 # A literal, as the partial indexes have it: with a parameter no planner would use them.
 LEFT = _table.c.available > literal_column("0")
 
@@ -122,14 +124,19 @@ def burn_order() -> list[ColumnElement[Any] | UnaryExpression[Any]]:
     return [columns.priority, never, columns.expire_time, columns.create_time, columns.id]
 
 
-def grant_from_row(row: Row[Any], prefix: str = "") -> Grant:
-    """A row of the table, whose columns may have a prefix in it, as the domain knows it."""
-    return Grant(
-        **{name: getattr(row, prefix + name) for name in _FIELDS},
-        transaction_type=TransactionType(getattr(row, f"{prefix}transaction_type")),
-    )
+def grants_from_rows(prefix: str = "") -> Callable[[Row[Any]], Grant]:
+    """A function from a row, whose columns may have a prefix in it, to the grant."""
+    read = attrgetter(*(prefix + name for name in _FIELDS), f"{prefix}transaction_type")
+
+    def grant_from(row: Row[Any]) -> Grant:
+        *values, transaction_type = read(row)
+        fields = dict(zip(_FIELDS, values, strict=True))
+        return Grant(**fields, transaction_type=TransactionType(transaction_type))
+
+    return grant_from
 
 
+grant_from_row = grants_from_rows()
 _USABLE = (
     select(_table)
     .where(
@@ -174,9 +181,7 @@ def usable(
 def insert_all(connection: Connection, grants: Sequence[Grant]) -> None:
     """Adds grants. Their keys are unique in the account, so nothing is granted twice."""
     if grants:
-        connection.execute(
-            _INSERT, [{name: getattr(each, name) for name in _COLUMNS} for each in grants]
-        )
+        connection.execute(_INSERT, [_columns(each) for each in grants])
 
 
 def move_all(connection: Connection, changes: Mapping[tuple[str, str], int]) -> None:

@@ -13,10 +13,11 @@ from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
 from services.billing import schema
 from services.billing.domain import Share, TransactionType
 from services.billing.ledger import LedgerAccount, Transaction
+from services.billing.store.rows import values_of
 
 _transactions = schema.ledger_transactions
 _entries = schema.ledger_entries
-_FIELDS = tuple(column.name for column in _transactions.columns)
+_columns = values_of([column.name for column in _transactions.columns])
 # A literal, as the partial indexes have it: with a parameter no planner would use them.
 _LISTED = _transactions.c.amount != literal_column("0")
 _INSERT_ENTRIES = insert(_entries)
@@ -132,5 +133,5 @@ def write_all(connection: Connection, transactions: Sequence[Transaction]) -> No
     )
     connection.execute(
         _INSERT_TRANSACTIONS,
-        [{name: getattr(each, name) for name in _FIELDS} for each in transactions],
+        [_columns(each) for each in transactions],
     )

@@ -37,15 +37,18 @@ from services.billing.domain import (
     Unit,
 )
 from services.billing.ledger import Kind, LedgerAccount
-from services.billing.store.grants import burn_order, grant_from_row
+from services.billing.store.grants import burn_order, grants_from_rows
+from services.billing.store.rows import values_of
 
 _table = schema.reservations
 _ENUMS = {"state": ReservationState, "operation": Operation, "unit": Unit}
 _NOTES = ("principal", "settle_reason")
 """Columns that the domain does not know."""
 _FIELDS = tuple(c.name for c in _table.columns if c.name not in (*_ENUMS, *_NOTES))
-_COLUMNS = (*_FIELDS, *_ENUMS)
+_fields = values_of(_FIELDS)
+_columns = values_of((*_FIELDS, *_ENUMS))
 _GRANT = [column.label(f"grant_{column.name}") for column in schema.grants.columns]
+_grant_from = grants_from_rows("grant_")
 
 
 class Found(NamedTuple):
@@ -134,11 +137,7 @@ def insert_all(connection: Connection, made: Sequence[tuple[Reservation, str]]) 
     """Adds reservations, each with the principal who made it."""
     if made:
         rows = [
-            {
-                **{name: getattr(each, name) for name in _COLUMNS},
-                "principal": principal,
-                "settle_reason": "",
-            }
+            {**_columns(each), "principal": principal, "settle_reason": ""}
             for each, principal in made
         ]
         connection.execute(_INSERT, rows)
@@ -164,7 +163,7 @@ def settle_all(connection: Connection, settled: Sequence[tuple[Reservation, str]
 def reservation_from_row(row: Row[Any]) -> Reservation:
     """A row of the table as the domain knows it."""
     return Reservation(
-        **{name: getattr(row, name) for name in _FIELDS},
+        **_fields(row),
         state=ReservationState(row.state),
         operation=Operation(row.operation),
         unit=Unit(row.unit),
@@ -178,5 +177,5 @@ def _grouped(rows: Iterable[Row[Any]]) -> list[Found]:
         holding = [row for row in same if row.grant_id]
         shares = tuple(Share(row.grant_id, row.amount) for row in holding)
         held = Held(reservation_from_row(same[0]), shares)
-        found.append(Found(held, tuple(grant_from_row(row, "grant_") for row in holding)))
+        found.append(Found(held, tuple(_grant_from(row) for row in holding)))
     return found
