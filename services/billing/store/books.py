@@ -21,7 +21,7 @@ from services.billing.domain import (
     Reservation,
     Share,
 )
-from services.billing.ledger import Transaction, returned, total_change
+from services.billing.ledger import Transaction, returned
 from services.billing.store.pending import Usage
 
 if TYPE_CHECKING:
@@ -123,8 +123,7 @@ class AccountBooks:
         for transaction in transactions:
             self._own(transaction.account_id)
             pending.transactions.append(transaction)
-        moved = total_change(each.entries for each in transactions)
-        self.balance = self.balance.plus(moved)
+            self.balance = self.balance.plus(transaction.change)
         pending.balances[self.account_id] = self
         changes = returned(each.entries for each in transactions)
         for grant_id, amount in changes.items():
