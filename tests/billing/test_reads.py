@@ -6,6 +6,7 @@ Shown by the plans of the very statements that the use cases run, and by their n
 import asyncio
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event, text
@@ -172,3 +173,32 @@ async def test_many_at_once_are_as_many_statements_as_one(opened, tasks):
     assert committed <= 10
     several = [opened.settlement.commit(tasks, key, 1, CALL) for key in "abcdefghijklm"]
     assert await count(*several) == committed
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_writing_takes_no_longer_because_others_have_grants_and_a_history(opened, tasks):
+    """Foreign keys and triggers look, too, which no plan of our statements shows."""
+
+    async def steps(key):
+        counted = 0
+
+        def one():
+            nonlocal counted
+            counted += 1
+
+        def handler(connection, each):
+            connection.connection.driver_connection.set_progress_handler(each, 1)
+
+        await opened.database.write(lambda connection: handler(connection, one))
+        await opened.reservations.reserve(tasks, [picture(key)])
+        await opened.settlement.commit(tasks, key, 1, CALL)
+        await opened.database.write(lambda connection: handler(connection, None))
+        return counted
+
+    await steps("first")
+    alone = await steps("alone")
+    for number in range(100):
+        other = replace(tasks, account_id=f"account-{number}")
+        await opened.accounts.open(other)
+        await opened.reservations.reserve(other, [picture("a")])
+    assert await steps("in company") <= alone + 20
