@@ -1,11 +1,11 @@
-"""The allow-list and the counting of words."""
+"""The allow-list, and lines of plain text."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.content.domain import slug_of
-from services.content.html import clean_html, clean_text, count_words
+from services.content.html import clean_html, clean_text
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -44,23 +44,6 @@ def test_what_an_article_needs_stays():
     safe = clean_html(html)
     for tag in ("<h2>", "<strong>", "<em>", "<ul>", "<li>", "<td>"):
         assert tag in safe
-
-
-@pytest.mark.parametrize(
-    ("html", "words"),
-    [
-        ("", 0),
-        ("<p></p>", 0),
-        ("<p>one</p><p>two</p>", 2),
-        ("<ul><li>a</li><li>b</li></ul>", 2),
-        ("<p>it\u2019s well-known, isn't it?</p>", 4),
-        ("<p>fish &amp; chips</p>", 2),
-        ("<p>\u00fcber 3.5 Z\u00fcge</p>", 4),
-        ("<p>one<br>two</p>", 2),
-    ],
-)
-def test_words_are_counted_between_tags(html, words):
-    assert count_words(html) == words
 
 
 def test_plain_text_has_no_tags_no_lines_and_a_bound():
