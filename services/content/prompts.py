@@ -7,7 +7,7 @@ from typing import Any
 
 from services.content.domain import CATEGORIES_MAX, SECONDARY_KEYWORDS_MAX, TAGS_MAX, Brief
 
-PROMPT_VERSION = "article-1"
+PROMPT_VERSION = "article-2"
 """Goes into the provenance of every text; raise it when the words or the schema change."""
 
 INSTRUCTIONS = f"""\
@@ -25,7 +25,9 @@ Answer with one JSON object of the given schema.
 - secondary_keywords: up to {SECONDARY_KEYWORDS_MAX}. categories: up to {CATEGORIES_MAX}.
   tags: up to {TAGS_MAX}.
 Follow `instructions` in the brief as far as they concern style, tone and outline.
-Write in the language of the brief.
+Write in the language of the brief. Where it is written without spaces, a word of the asked
+length stands for about 1.5 Chinese characters, 2 of Japanese, or 3.5 letters of Thai, Lao, Khmer
+or Burmese without their signs.
 """
 
 

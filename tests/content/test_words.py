@@ -51,15 +51,13 @@ def test_a_word_needs_a_letter_or_a_digit(text, words):
     ("text", "words"),
     [
         pytest.param("cafe\u0301 u\u0308ber", 2, id="accents of their own"),
-        pytest.param(
-            "\u0939\u093f\u0928\u094d\u0926\u0940 \u092d\u093e\u0937\u093e", 2, id="Hindi"
-        ),
+        pytest.param("हिन्दी भाषा", 2, id="Hindi"),
         pytest.param(
             "\u0645\u064f\u062d\u064e\u0645\u0651\u064e\u062f", 1, id="Arabic, with vowels"
         ),
         pytest.param("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", 1, id="Persian, a joiner"),
         pytest.param("un\u00adbeliev\u00adable", 1, id="soft hyphens"),
-        pytest.param("\ud55c\uad6d\uc5b4 \ub2e8\uc5b4", 2, id="Korean"),
+        pytest.param("한국어 단어", 2, id="Korean"),
     ],
 )
 def test_signs_above_below_and_between_letters_do_not_part_a_word(text, words):
@@ -71,3 +69,29 @@ def test_counting_takes_time_in_proportion_to_the_text(text):
     began = clock.elapsed_s()
     count_words(text)
     assert clock.elapsed_s() - began < 5
+
+
+HAN, KANA, THAI = (
+    "咖啡机",
+    "コーひいの",
+    "กาแฟนมด",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(HAN * 10, 20, id="three Chinese characters are two words"),
+        pytest.param(KANA * 10, 20, id="five kana are two words"),
+        pytest.param((HAN + KANA) * 10, 40, id="Japanese has both"),
+        pytest.param(THAI * 10, 20, id="Thai"),
+        pytest.param("ดี", 1, id="signs above Thai letters do not count"),
+        pytest.param("ລາວແກນມ" * 10, 20, id="Lao"),
+        pytest.param("ကာဖီအတကနမ" * 10, 20, id="Burmese"),
+        pytest.param("កាហ្វេកមរត" * 10, 20, id="Khmer"),
+        pytest.param("我", 1, id="one character is a word"),
+        pytest.param(f"{HAN}Python 3.14\uff0cRust{HAN}。", 7, id="Latin words between"),
+    ],
+)
+def test_scripts_without_spaces_are_counted_by_their_letters(text, words):
+    assert count_words(f"<p>{text}</p>") == words
