@@ -120,6 +120,20 @@ async def test_a_lasting_fault_ends_as_failed_with_its_reason(room, requested, f
     assert await room.events(generation_pb2.GenerationSucceeded) == []
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_the_log_has_the_words_with_which_a_provider_turned_a_request_down(
+    room, requested, caplog
+):
+    delivery = requested(title="Descale [[offline:text:no_such_fault]]")
+    await room.writing.requested(delivery)
+    [failed] = await room.events(generation_pb2.GenerationFailed)
+    assert failed.reason == "PROVIDER_UNAVAILABLE"
+    [line] = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert line.generation_id == delivery.message.generation_id
+    assert (line.provider_status, line.provider_code) == (400, "unknown_fault")
+    assert "no_such_fault" in line.provider_message
+
+
 @pytest.mark.parametrize(
     "fault", ["error*1", "hangup*2", "rate_limit=0*2", "invalid_json*1", "truncate*1"]
 )
