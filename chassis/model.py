@@ -23,11 +23,17 @@ _T = TypeVar("_T")
 
 ATTEMPTS_MAX = 4
 """When WRITER_MODEL_ATTEMPTS sets nothing else."""
+BUSY_ATTEMPTS_MAX = 8
+"""When WRITER_MODEL_BUSY_ATTEMPTS sets nothing else."""
 TIMEOUT_S = 120.0
 """For one attempt, when WRITER_MODEL_TIMEOUT_S sets nothing else."""
 TIMEOUT_MIN_S = 0.1
-FIRST_DELAY_S = 0.5
-"""Upper limit of the first wait, when WRITER_MODEL_FIRST_DELAY_S sets nothing else."""
+FIRST_DELAY_S = 2.0
+"""Upper limit of the first wait, when WRITER_MODEL_FIRST_DELAY_S sets nothing else.
+
+With the bounds beside it a busy provider is given one to two minutes: limits are by the minute.
+"""
+DELAY_MAX_S = 30.0
 TOTAL_S = 600.0
 ANSWER_CHARS_MAX = 400_000
 """More than this is not an answer to anything that we ask."""
@@ -189,9 +195,13 @@ def policy_from(settings: Settings) -> RetryPolicy:
     """How often, how long and after which waits a provider is asked. Raises SettingsError."""
     return RetryPolicy(
         attempts_max=int(settings.number("WRITER_MODEL_ATTEMPTS", ATTEMPTS_MAX, minimum=1)),
+        busy_attempts_max=int(
+            settings.number("WRITER_MODEL_BUSY_ATTEMPTS", BUSY_ATTEMPTS_MAX, minimum=1)
+        ),
         attempt_s=settings.number("WRITER_MODEL_TIMEOUT_S", TIMEOUT_S, minimum=TIMEOUT_MIN_S),
         total_s=TOTAL_S,
         first_delay_s=settings.number("WRITER_MODEL_FIRST_DELAY_S", FIRST_DELAY_S, minimum=0),
+        delay_max_s=DELAY_MAX_S,
     )
 
 

@@ -55,10 +55,15 @@ def classify(error: Exception) -> Verdict:  # noqa: C901  one case a kind of err
         case OutputInvalid():
             return Retry(OUTPUT_INVALID, str(error))
         case openai.RateLimitError() if _code(error) != "insufficient_quota":
-            return Retry(UNAVAILABLE, "the provider limits our rate", _retry_after_s(error))
+            return Retry(
+                UNAVAILABLE, "the provider limits our rate", _retry_after_s(error), is_busy=True
+            )
         case openai.APIStatusError() if error.status_code >= 500 or error.status_code in {408, 409}:
             return Retry(
-                UNAVAILABLE, f"the provider answered {error.status_code}", _retry_after_s(error)
+                UNAVAILABLE,
+                f"the provider answered {error.status_code}",
+                _retry_after_s(error),
+                is_busy=True,
             )
         case openai.APIStatusError() if _code(error) in _POLICY_CODES:
             return GiveUp(REFUSED, "the provider's policy does not allow it")

@@ -14,9 +14,14 @@ from chassis.model import Model, Question
 from chassis.model_errors import OutputInvalid, log_fields
 from chassis.retry import GivenUp, RetryPolicy
 
-ATTEMPTS = 3
+ATTEMPTS, BUSY = 3, 5
 QUICK = RetryPolicy(
-    attempts_max=ATTEMPTS, attempt_s=5, total_s=20, first_delay_s=0.001, delay_max_s=0.002
+    attempts_max=ATTEMPTS,
+    busy_attempts_max=BUSY,
+    attempt_s=5,
+    total_s=20,
+    first_delay_s=0.001,
+    delay_max_s=0.002,
 )
 QUESTION = Question(
     instructions="Write.", material="A brief.", name="article", schema={}, tokens_max=100
@@ -68,8 +73,8 @@ async def test_an_answer_is_put_together_from_its_pieces():
         pytest.param(chunks("{}", finish=None), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="broken off"),
         pytest.param(GOOD[:1], "PROVIDER_UNAVAILABLE", ATTEMPTS, id="hung up in the middle"),
         pytest.param(HANG_UP, "PROVIDER_UNAVAILABLE", ATTEMPTS, id="hung up"),
-        pytest.param(error(500), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="500"),
-        pytest.param(error(429), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="429"),
+        pytest.param(error(500), "PROVIDER_UNAVAILABLE", BUSY, id="500"),
+        pytest.param(error(429), "PROVIDER_UNAVAILABLE", BUSY, id="429"),
         pytest.param(error(429, "insufficient_quota"), "PROVIDER_UNAVAILABLE", 1, id="no quota"),
         pytest.param(error(401), "PROVIDER_UNAVAILABLE", 1, id="401"),
         pytest.param(error(404), "PROVIDER_UNAVAILABLE", 1, id="404"),
@@ -88,9 +93,7 @@ async def test_an_answer_is_put_together_from_its_pieces():
         pytest.param(
             error(503, retry_after=LATER), "PROVIDER_UNAVAILABLE", 1, id="503, until then"
         ),
-        pytest.param(
-            error(503, retry_after="soon"), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="503, odd"
-        ),
+        pytest.param(error(503, retry_after="soon"), "PROVIDER_UNAVAILABLE", BUSY, id="503, odd"),
     ],
 )
 async def test_what_is_no_answer_ends_with_its_reason(answer, reason, requests):

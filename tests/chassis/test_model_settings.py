@@ -3,6 +3,7 @@
 import pytest
 
 from chassis.model import policy_from
+from chassis.retry import next_delay_s
 from chassis.settings import Settings, SettingsError
 
 NEEDED = {
@@ -20,18 +21,35 @@ def policy(**variables):
 
 def test_without_settings_a_model_is_asked_four_times_for_two_minutes_each():
     usual = policy()
-    assert (usual.attempts_max, usual.attempt_s, usual.first_delay_s) == (4, 120.0, 0.5)
+    assert (usual.attempts_max, usual.attempt_s, usual.total_s) == (4, 120.0, 600.0)
+
+
+def test_without_settings_a_busy_provider_is_given_a_minute_at_least_and_two_at_most():
+    usual = policy()
+    waits = [next_delay_s(usual, attempt) for attempt in range(1, usual.busy_attempts_max)]
+    assert waits[0] >= 1
+    assert 60 <= sum(waits) <= 120
 
 
 def test_attempts_time_and_waits_can_be_set():
     hasty = policy(
-        WRITER_MODEL_ATTEMPTS="2", WRITER_MODEL_TIMEOUT_S="1.5", WRITER_MODEL_FIRST_DELAY_S="0"
+        WRITER_MODEL_ATTEMPTS="2",
+        WRITER_MODEL_BUSY_ATTEMPTS="3",
+        WRITER_MODEL_TIMEOUT_S="1.5",
+        WRITER_MODEL_FIRST_DELAY_S="0",
     )
-    assert (hasty.attempts_max, hasty.attempt_s, hasty.first_delay_s) == (2, 1.5, 0.0)
+    assert (hasty.attempts_max, hasty.busy_attempts_max) == (2, 3)
+    assert (hasty.attempt_s, hasty.first_delay_s) == (1.5, 0.0)
 
 
 @pytest.mark.parametrize(
-    "variable", ["WRITER_MODEL_ATTEMPTS", "WRITER_MODEL_TIMEOUT_S", "WRITER_MODEL_FIRST_DELAY_S"]
+    "variable",
+    [
+        "WRITER_MODEL_ATTEMPTS",
+        "WRITER_MODEL_BUSY_ATTEMPTS",
+        "WRITER_MODEL_TIMEOUT_S",
+        "WRITER_MODEL_FIRST_DELAY_S",
+    ],
 )
 @pytest.mark.parametrize("value", ["many", "-1", "nan", "inf"])
 def test_what_is_no_bound_is_refused_by_the_name_of_the_variable(variable, value):
