@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chassis.model_effort import effort_from, effort_of
 from chassis.model_errors import OutputInvalid, Refused, StreamBroken, Truncated, classify
 from chassis.retry import GivenUp, RetryPolicy, retried
 from chassis.settings import Settings
@@ -84,10 +85,13 @@ class Question:
 class Model:
     """One provider. The client is imported on first use: it costs 0.9 s and 45 MB."""
 
-    def __init__(self, *, base_url: str, api_key: str, policy: RetryPolicy) -> None:
+    def __init__(
+        self, *, base_url: str, api_key: str, policy: RetryPolicy, effort: str = ""
+    ) -> None:
         self._base_url = base_url
         self._api_key = api_key
         self._policy = policy
+        self._effort = effort
         self._client: AsyncOpenAI | None = None
 
     @classmethod
@@ -97,6 +101,7 @@ class Model:
             base_url=settings.extra("OPENAI_BASE_URL"),
             api_key=settings.extra("OPENAI_API_KEY"),
             policy=policy_from(settings),
+            effort=effort_from(settings),
         )
 
     async def client(self) -> AsyncOpenAI:
@@ -159,7 +164,8 @@ class Model:
         client = await self.client()
         parts: list[str] = []
         refusal, finish, named, usage = "", None, model, (0, 0)
-        stream: Any = await client.chat.completions.create(**_request(model, question, tokens_max))
+        request = _request(model, question, tokens_max, effort_of(model, self._effort))
+        stream: Any = await client.chat.completions.create(**request)
         chars = 0
         async with stream:
             async for chunk in stream:
@@ -205,8 +211,9 @@ def policy_from(settings: Settings) -> RetryPolicy:
     )
 
 
-def _request(model: str, question: Question, tokens_max: int) -> dict[str, Any]:
+def _request(model: str, question: Question, tokens_max: int, effort: str) -> dict[str, Any]:
     """The call's arguments: streamed, so that cancelling it stops the provider, with usage."""
+    reasoning = {"reasoning_effort": effort} if effort else {}
     schema = {"name": question.name, "schema": question.schema, "strict": True}
     return {
         "model": model,
@@ -218,6 +225,7 @@ def _request(model: str, question: Question, tokens_max: int) -> dict[str, Any]:
         "max_completion_tokens": tokens_max,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **reasoning,
     }
 
 

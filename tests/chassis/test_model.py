@@ -32,9 +32,9 @@ LATER = format_datetime(datetime(2999, 1, 1, tzinfo=UTC), usegmt=True)
 
 
 @asynccontextmanager
-async def asking(*answers, policy=QUICK):
+async def asking(*answers, policy=QUICK, effort=""):
     async with provider(*answers) as asked:
-        model = Model(base_url=asked.url, api_key="key", policy=policy)
+        model = Model(base_url=asked.url, api_key="key", policy=policy, effort=effort)
         try:
             yield asked, lambda read=lambda answer: answer: model.ask("a-model", QUESTION, read)
         finally:
@@ -51,6 +51,15 @@ async def test_an_answer_is_put_together_from_its_pieces():
     assert request["stream"] is True
     assert request["max_completion_tokens"] == 100
     assert [message["role"] for message in request["messages"]] == ["system", "user"]
+
+
+async def test_an_effort_is_sent_when_there_is_one():
+    async with asking(GOOD, effort="high") as (thoughtful, ask):
+        await ask()
+    async with asking(GOOD) as (usual, ask):
+        await ask()
+    assert thoughtful.asked[0]["reasoning_effort"] == "high"
+    assert "reasoning_effort" not in usual.asked[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Articles in languages that are written without spaces: one answer is enough for them."""
+"""What asking for an article takes: one answer in any language, and room enough for it."""
 
 import json
 
@@ -8,6 +8,7 @@ from support.provider import chunks, provider
 from chassis.model import Model
 from chassis.retry import RetryPolicy
 from services.content.domain import Brief
+from services.content.prompts import tokens_max
 from services.content.providers.author import Author
 
 WORDS = 300
@@ -44,3 +45,10 @@ async def test_an_article_without_spaces_is_accepted_at_its_first_answer(languag
         await model.close()
     assert written.word_count == pytest.approx(WORDS, rel=0.3)
     assert len(asked.asked) == 1
+
+
+def test_there_is_room_to_think_before_a_short_text_and_for_a_long_one():
+    assert tokens_max(100) >= 6_000
+    # More than many models give; an article of the usual length stays below.
+    assert tokens_max(1_000) <= 16_000
+    assert tokens_max(10_000) >= 40_000
