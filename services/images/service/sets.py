@@ -198,9 +198,13 @@ class Sets:
         def work(connection: Connection) -> None:
             if not first_time(connection):
                 return
-            completed = ImageStore(connection, caller).complete(set_id, before, stage, reason)
-            if completed is not None:
-                self._outbox.append(connection, facts.set_completed(completed), about=set_id)
+            store = ImageStore(connection, caller)
+            completed = store.complete(set_id, before, stage, reason)
+            if completed is None:
+                return
+            if reason:
+                store.note_pending(set_id, reason)
+            self._outbox.append(connection, facts.set_completed(completed), about=set_id)
 
         await self._database.write(work)
 
