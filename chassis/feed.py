@@ -165,9 +165,7 @@ async def reading(
         num_replicas=1,
     )
     if since is not None:
-        config = config.evolve(
-            deliver_policy=api.DeliverPolicy.BY_START_TIME, opt_start_time=since
-        )
+        config = config.evolve(deliver_policy=api.DeliverPolicy.BY_START_TIME, opt_start_time=since)
     else:
         config = config.evolve(
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1
