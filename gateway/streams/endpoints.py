@@ -93,7 +93,7 @@ class RunWatch(EventStreams):
         if over and request.over:
             # A browser takes this as the end and does not ask again.
             return story, None
-        # The run's row may lag behind its events, so that a reader who begins is told all of
-        # them, not only what comes after the state.
-        since = story.since if request.after is None and not over else None
+        # The run's row may lag behind its events: who begins is told all of them, not only what
+        # comes after the state, and who returns needs them to know what belongs to the run.
+        since = None if over and request.after is None else story.since
         return story, Beginning(after=request.after, since=since, opening=opening, over=over)

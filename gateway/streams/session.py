@@ -50,7 +50,9 @@ class Beginning:
     """Where a stream begins; with neither sequence nor time, now."""
 
     after: int | None = None
+    """Told is what comes after this sequence."""
     since: datetime | None = None
+    """Read is what was stored since, because the story has to know it."""
     opening: bytes = b""
     """What is said first."""
     over: bool = False
@@ -93,6 +95,8 @@ class Session:
         self._send: Any = None
         self._cursor = -1
         """The reader has been told everything up to here; -1 before that is known."""
+        self._after = -1
+        """What is not later than this is known to the reader already."""
         self._told_position = -1
         self._told_away = False
         self._heartbeat_due_s = 0.0
@@ -114,26 +118,27 @@ class Session:
             watch.cancel()
 
     async def _tell_all(self, beginning: Beginning) -> None:
-        position = self._hub.position
-        self._cursor = position if beginning.after is None else beginning.after
-        if beginning.since is not None:
-            self._cursor = -1
+        if beginning.after is not None:
+            self._cursor = self._after = beginning.after
+        elif beginning.since is None:
+            self._cursor = self._hub.position
         await self._send(
             {"type": "http.response.start", "status": 200, "headers": list(frames.HEADERS)}
         )
         self._told_position = self._cursor
         place = None if self._cursor < 0 else self._cursor
         await self._write(frames.greeting(_retry_ms(), place) + beginning.opening)
-        if beginning.after is not None and beginning.after > position:
+        if self._after > self._hub.position:
             await self._check_known()
         if beginning.since is not None:
-            await self._read_since(beginning.since, position)
+            self._cursor = -1
+            await self._read_since(beginning.since, self._hub.position)
         await self._catch_up(self._hub.position)
         if beginning.over:
             raise Ended(RUN_ENDED)
         # Nothing queued while old events were read; what came in the meantime is little.
         joined_at = self._hub.position
-        self._reader.join(max(joined_at, self._cursor))
+        self._reader.join(joined_at)
         await self._catch_up(joined_at)
         await self._live()
 
@@ -154,8 +159,8 @@ class Session:
     async def _catch_up(self, upto: int) -> None:
         """Tells what is stored between the cursor and `upto`."""
         while self._cursor < upto:
-            subjects = self._subjects()
-            pages = replay.missed(self._hub.bus, subjects, self._cursor, upto)
+            await self._tick()
+            pages = replay.missed(self._hub.bus, self._subjects(), self._cursor, upto)
             try:
                 await self._tell_pages(pages)
             except replay.Gone as gone:
@@ -200,7 +205,9 @@ class Session:
 
     async def _tell(self, told: Sequence[Told]) -> None:
         for start in range(0, len(told), FRAMES_MAX):
-            taken = [each for each in told[start : start + FRAMES_MAX] if self._story.takes(each)]
+            part = [each for each in told[start : start + FRAMES_MAX] if self._story.takes(each)]
+            # What is known already was of use to the story.
+            taken = [each for each in part if each.sequence > self._after]
             last = next((n for n, each in enumerate(taken, 1) if self._story.is_last(each)), None)
             if taken:
                 await self._write(b"".join(each.frame for each in taken[:last]))
@@ -209,7 +216,7 @@ class Session:
                 raise Ended(RUN_ENDED)
 
     async def _reset(self, reason: str) -> None:
-        self._cursor = self._told_position = position = self._hub.position
+        self._cursor = self._after = self._told_position = position = self._hub.position
         # What waits is older than the state that the reader is about to read.
         self._reader.take()
         self._reader.lost = ""

@@ -71,13 +71,21 @@ class EventStream:
         return events
 
     async def heard(self, word):
-        """Reads on until a comment says this; events in between are an error."""
-        while word not in self.comments:
-            async with asyncio.timeout(WAIT_S):
+        """Reads on until a comment says this, and the id beside it; no event comes between."""
+        async with asyncio.timeout(WAIT_S):
+            while word not in self.comments:
                 await self._line()
+            while await self._line():
+                pass
 
     def close(self):
         self._writer.close()
+
+    async def closed(self):
+        """Closes, and waits until nothing is left of the connection."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
 
     async def _next(self):
         kind, data = "message", None

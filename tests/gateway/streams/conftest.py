@@ -60,9 +60,9 @@ class Gateway:
         self.opened.append(stream)
         return stream
 
-    def hang_up(self):
+    async def hang_up(self):
         while self.opened:
-            self.opened.pop().close()
+            await self.opened.pop().closed()
 
 
 class Teller:
@@ -147,7 +147,7 @@ def gateway_on(make_stack):
                 try:
                     yield gateway
                 finally:
-                    gateway.hang_up()
+                    await gateway.hang_up()
                     hub.close()
                     http.should_exit = True
                     await serving
@@ -164,17 +164,29 @@ async def shared(gateway_on, nats):
         yield gateway, bus
 
 
-@pytest.fixture
-def gateway(shared, account):
+@pytest_asyncio.fixture(loop_scope="package")
+async def gateway(shared, account):
     gateway, _ = shared
     gateway.stack.credentials.known = credentials_of(account)
     yield gateway
-    gateway.hang_up()
+    await gateway.hang_up()
 
 
 @pytest.fixture
 def teller(shared, account):
     return Teller(shared[1], account)
+
+
+@pytest.fixture
+def teller_on(account):
+    """`async with teller_on(url)`: for a server of the test's own."""
+
+    @contextlib.asynccontextmanager
+    async def opened(url):
+        async with bus_to(url) as bus:
+            yield Teller(bus, account)
+
+    return opened
 
 
 @pytest.fixture
