@@ -19,6 +19,7 @@ from chassis.bus import Bus
 from chassis.errors import Kind, Refusal
 from gateway.errors import RETRY_AFTER
 from gateway.streams.facts import Catalogue, Told
+from gateway.streams.replay import Replay
 from gateway.streams.rights import View
 
 log = logging.getLogger(__name__)
@@ -110,12 +111,13 @@ class Hub:
     """The readers of this process, and the reading that feeds them."""
 
     def __init__(self, bus: Bus, catalogue: Catalogue, bounds: Bounds) -> None:
-        self.bus = bus
         self.catalogue = catalogue
+        self.replay = Replay(bus)
         self.position = -1
         """Readers that have joined were offered everything up to here; -1 before the start."""
         self.away = False
         """Whether the event store has been out of reach for a while."""
+        self._bus = bus
         self._bounds = bounds
         self._readers: dict[str, set[Reader]] = {}
         self._started = asyncio.Event()
@@ -184,13 +186,13 @@ class Hub:
             reader.end(SHUTTING_DOWN)
 
     async def _follow(self) -> None:
-        extent = await feed.extent(self.bus)
+        extent = await feed.extent(self._bus)
         if self.position < 0:
             self.position = extent.last
         elif extent.first > self.position + 1 or extent.last < self.position:
             self._lose(extent.last)
         subjects = self.catalogue.subjects()
-        async with feed.reading(self.bus, subjects, after=self.position) as reading:
+        async with feed.reading(self._bus, subjects, after=self.position) as reading:
             if not reading.pending:
                 # Nothing that is shown came after the position until then.
                 self.position = max(self.position, extent.last)

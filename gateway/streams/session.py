@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from chassis import clock
 from chassis.errors import Kind, Refusal
-from chassis.feed import FEED_ERRORS, Stored
+from chassis.feed import FEED_ERRORS
 from gateway.exchange import Exchange
-from gateway.streams import frames, replay
+from gateway.streams import frames
 from gateway.streams.facts import Told
 from gateway.streams.hub import SHUTTING_DOWN, SLOW_READER, Hub, Reader
+from gateway.streams.replay import UNKNOWN_ID, Gone, Pages
 from gateway.streams.rights import Guard
 
 RETRY_MS = 1_000
@@ -160,10 +161,10 @@ class Session:
         """Tells what is stored between the cursor and `upto`."""
         while self._cursor < upto:
             await self._tick()
-            pages = replay.missed(self._hub.bus, self._subjects(), self._cursor, upto)
+            pages = self._hub.replay.missed(self._subjects(), self._cursor, upto)
             try:
                 await self._tell_pages(pages)
-            except replay.Gone as gone:
+            except Gone as gone:
                 await self._reset(gone.reason)
                 return
             except FEED_ERRORS:
@@ -173,7 +174,7 @@ class Session:
 
     async def _read_since(self, moment: datetime, upto: int) -> None:
         while self._cursor < 0:
-            pages = replay.since(self._hub.bus, self._subjects(), moment, upto)
+            pages = self._hub.replay.since(self._subjects(), moment, upto)
             try:
                 await self._tell_pages(pages)
             except FEED_ERRORS:
@@ -182,7 +183,7 @@ class Session:
             else:
                 self._cursor = upto
 
-    async def _tell_pages(self, pages: AsyncGenerator[list[Stored], None]) -> None:
+    async def _tell_pages(self, pages: Pages) -> None:
         async with contextlib.aclosing(pages) as open_pages:
             async for page in open_pages:
                 found = [told for each in page if (told := self._hub.catalogue.told(each))]
@@ -195,12 +196,12 @@ class Session:
         """A process may be a little behind the one that the reader comes from; not the stream."""
         while True:
             try:
-                known = await replay.is_known(self._hub.bus, self._cursor)
+                known = await self._hub.replay.is_known(self._cursor)
             except FEED_ERRORS:
                 await self._pause()
                 continue
             if not known:
-                await self._reset(replay.UNKNOWN_ID)
+                await self._reset(UNKNOWN_ID)
             return
 
     async def _tell(self, told: Sequence[Told]) -> None:

@@ -156,7 +156,8 @@ async def test_only_get_is_answered(gateway):
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
-async def test_an_account_and_a_process_hold_a_bounded_number_of_streams(gateway_on, nats, account, eventually
+async def test_an_account_and_a_process_hold_a_bounded_number_of_streams(
+    gateway_on, nats, account, eventually
 ):
     bounds = Bounds(streams_max=3, account_streams_max=2)
     async with gateway_on(nats.url, account, bounds=bounds) as gateway:
