@@ -11,6 +11,7 @@ from gateway.answers import Answer
 from gateway.contracts import Contracts
 from gateway.exchange import Exchange
 from gateway.streams.asking import Asked, asked
+from gateway.streams.channel import Channel
 from gateway.streams.hub import Hub, Reader
 from gateway.streams.rights import Guard, View
 from gateway.streams.session import Beginning, Pace, Session, Story
@@ -54,8 +55,9 @@ class EventStreams:
             return
         reader = Reader(view)
         with self._hub.admitted(reader):
-            session = Session(self._hub, reader, story, guard, exchange, self._pace)
-            await session.run(beginning, receive, send)
+            channel = Channel(receive, send)
+            session = Session(self._hub, reader, story, guard, channel, self._pace)
+            exchange.outcome = await session.run(beginning)
 
     def _asked(self, query: bytes, exchange: Exchange) -> Asked:
         return asked(query, exchange, self._hub.catalogue.types)

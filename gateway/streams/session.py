@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import NoReturn, Protocol
 
 from chassis import clock
 from chassis.errors import Kind, Refusal
 from chassis.feed import FEED_ERRORS
-from gateway.exchange import Exchange
 from gateway.streams import frames
+from gateway.streams.channel import Channel
 from gateway.streams.facts import Told
 from gateway.streams.hub import SHUTTING_DOWN, SLOW_READER, Hub, Reader
 from gateway.streams.replay import UNKNOWN_ID, Gone, Pages
 from gateway.streams.rights import Guard
 
-RETRY_MS = 1_000
-RETRY_SPREAD_MS = 2_000
-"""Readers that were sent away together come back over this time."""
 REPLAY_RETRY_S = 0.5
+EXPIRY_SLACK_S = 0.1
+"""After the end of a credential; before it, it would still be good."""
 FRAMES_MAX = 64
 """Events that are written in one go."""
 CLIENT_GONE = "CLIENT_GONE"
@@ -85,50 +83,50 @@ class Session:
     """Runs one stream that was admitted."""
 
     def __init__(
-        self, hub: Hub, reader: Reader, story: Story, guard: Guard, exchange: Exchange, pace: Pace
+        self,
+        hub: Hub,
+        reader: Reader,
+        story: Story,
+        guard: Guard,
+        channel: Channel,
+        pace: Pace,
     ) -> None:
         self._hub = hub
         self._reader = reader
         self._story = story
         self._guard = guard
-        self._exchange = exchange
         self._pace = pace
-        self._send: Any = None
+        self._channel = channel
         self._cursor = -1
         """The reader has been told everything up to here; -1 before that is known."""
         self._after = -1
         """What is not later than this is known to the reader already."""
-        self._told_position = -1
         self._told_away = False
-        self._heartbeat_due_s = 0.0
         self._recheck_due_s = 0.0
 
-    async def run(self, beginning: Beginning, receive: Any, send: Any) -> None:
-        """Answers the request with the stream; returns when it has ended."""
-        self._send = send
+    async def run(self, beginning: Beginning) -> str:
+        """Answers the request with the stream; returns the reason for its end."""
         self._plan_recheck()
-        watch = asyncio.ensure_future(self._watch(receive))
+        watch = asyncio.ensure_future(self._watch())
         try:
             await self._tell_all(beginning)
         except Ended as ended:
-            self._exchange.outcome = ended.reason
             if ended.reason != CLIENT_GONE:
-                await self._write(self._farewell(ended.reason))
-                await send({"type": "http.response.body", "body": b""})
+                await self._channel.close(
+                    ended.reason,
+                    come_back=ended.reason in _COME_BACK,
+                    event_id=frames.END_ID if ended.reason == RUN_ENDED else "",
+                )
+            return ended.reason
         finally:
             watch.cancel()
 
-    async def _tell_all(self, beginning: Beginning) -> None:
+    async def _tell_all(self, beginning: Beginning) -> NoReturn:
         if beginning.after is not None:
             self._cursor = self._after = beginning.after
         elif beginning.since is None:
             self._cursor = self._hub.position
-        await self._send(
-            {"type": "http.response.start", "status": 200, "headers": list(frames.HEADERS)}
-        )
-        self._told_position = self._cursor
-        place = None if self._cursor < 0 else self._cursor
-        await self._write(frames.greeting(_retry_ms(), place) + beginning.opening)
+        await self._channel.open(self._cursor, beginning.opening)
         if self._after > self._hub.position:
             await self._check_known()
         if beginning.since is not None:
@@ -143,7 +141,7 @@ class Session:
         await self._catch_up(joined_at)
         await self._live()
 
-    async def _live(self) -> None:
+    async def _live(self) -> NoReturn:
         reader = self._reader
         while True:
             reader.wake.clear()
@@ -154,7 +152,7 @@ class Session:
             else:
                 self._cursor = max(self._cursor, self._hub.position)
             await self._tick()
-            due_s = min(self._heartbeat_due_s, self._recheck_due_s)
+            due_s = min(self._channel.written_s + self._pace.heartbeat_s, self._recheck_due_s)
             await self._wait(due_s - clock.elapsed_s())
 
     async def _catch_up(self, upto: int) -> None:
@@ -181,7 +179,7 @@ class Session:
                 # With a cursor what is left can be read by sequence.
                 await self._pause()
             else:
-                self._cursor = upto
+                self._cursor = max(upto, self._after)
 
     async def _tell_pages(self, pages: Pages) -> None:
         async with contextlib.aclosing(pages) as open_pages:
@@ -211,13 +209,14 @@ class Session:
             taken = [each for each in part if each.sequence > self._after]
             last = next((n for n, each in enumerate(taken, 1) if self._story.is_last(each)), None)
             if taken:
-                await self._write(b"".join(each.frame for each in taken[:last]))
-                self._cursor = self._told_position = taken[-1].sequence
+                self._cursor = taken[-1].sequence
+                chunk = b"".join(each.frame for each in taken[:last])
+                await self._channel.write(chunk, self._cursor)
             if last is not None:
                 raise Ended(RUN_ENDED)
 
     async def _reset(self, reason: str) -> None:
-        self._cursor = self._after = self._told_position = position = self._hub.position
+        self._cursor = self._after = position = self._hub.position
         # What waits is older than the state that the reader is about to read.
         self._reader.take()
         self._reader.lost = ""
@@ -225,7 +224,7 @@ class Session:
             frame, over = await self._story.state()
         except Refusal as refusal:
             raise Ended(refusal.reason) from refusal
-        await self._write(frames.reset(reason, position) + frame)
+        await self._channel.write(frames.reset(reason, position) + frame, position)
         if over:
             raise Ended(RUN_ENDED)
 
@@ -238,11 +237,10 @@ class Session:
             await self._recheck()
         if self._hub.away != self._told_away:
             self._told_away = self._hub.away
-            await self._write(frames.event("paused" if self._told_away else "resumed", b"{}"))
-        if now_s >= self._heartbeat_due_s:
-            moved = self._cursor > self._told_position
-            await self._write(frames.heartbeat("heartbeat", self._cursor if moved else None))
-            self._told_position = self._cursor
+            name = "paused" if self._told_away else "resumed"
+            await self._channel.write(frames.event(name, b"{}"))
+        if now_s >= self._channel.written_s + self._pace.heartbeat_s:
+            await self._channel.beat(self._cursor)
 
     async def _recheck(self) -> None:
         self._reader.must_ask = False
@@ -259,7 +257,8 @@ class Session:
     def _plan_recheck(self) -> None:
         in_s, expire_time = self._pace.recheck_s, self._reader.view.expire_time
         if expire_time is not None:
-            in_s = min(in_s, max((expire_time - clock.now()).total_seconds(), 0.0))
+            left_s = max((expire_time - clock.now()).total_seconds(), 0.0)
+            in_s = min(in_s, left_s + EXPIRY_SLACK_S)
         self._recheck_due_s = clock.elapsed_s() + in_s
 
     async def _pause(self) -> None:
@@ -274,25 +273,10 @@ class Session:
             async with asyncio.timeout(max(timeout_s, 0.0)):
                 await self._reader.wake.wait()
 
-    async def _write(self, chunk: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._heartbeat_due_s = clock.elapsed_s() + self._pace.heartbeat_s
-
-    async def _watch(self, receive: Any) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    async def _watch(self) -> None:
+        await self._channel.hung_up()
         self._reader.end(CLIENT_GONE)
-
-    def _farewell(self, reason: str) -> bytes:
-        come_back = reason in _COME_BACK
-        hint = f"retry: {_retry_ms()}\n".encode() if come_back else b""
-        event_id = frames.END_ID if reason == RUN_ENDED else ""
-        return hint + frames.end(reason, come_back=come_back, event_id=event_id)
 
     def _subjects(self) -> list[str]:
         view = self._reader.view
         return self._hub.catalogue.subjects(view.account_id, view.types)
-
-
-def _retry_ms() -> int:
-    return RETRY_MS + secrets.randbelow(RETRY_SPREAD_MS)
