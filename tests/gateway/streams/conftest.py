@@ -10,6 +10,7 @@ import time
 import pytest
 import pytest_asyncio
 from support import sse
+from support.nats import NatsServer
 from writer.events.v1 import content_pb2, credits_pb2, generation_pb2
 from writer.tasks.v1 import runs_pb2
 
@@ -22,7 +23,6 @@ from gateway.server import http_server, listening_socket
 from gateway.streams.facts import Catalogue
 from gateway.streams.hub import Bounds, Hub
 from gateway.streams.session import Pace
-from standalone.nats import NatsServer
 
 USUAL = Bounds()
 QUICK = Pace(heartbeat_s=0.2, recheck_s=0.1)
@@ -33,15 +33,19 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def nats(tmp_path_factory):
     """One server for all that do not harm it; every test has accounts of its own."""
-    with NatsServer(tmp_path_factory.mktemp("nats")) as server:
-        yield server
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
 def own_nats(tmp_path):
     """One that a test may kill or empty."""
-    with NatsServer(tmp_path / "nats") as server:
-        yield server
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
 
 
 @dataclasses.dataclass

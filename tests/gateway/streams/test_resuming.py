@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import signal
 
 import pytest
 
 from chassis.bus import STREAM
-from gateway.streams import replay
+from gateway.streams import hub, replay
 
 EVENTS = "/api/v1/events"
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -129,13 +130,14 @@ async def test_who_has_missed_too_much_begins_anew(gateway, teller, monkeypatch)
 
 
 async def test_nothing_is_lost_when_nats_is_killed_and_comes_back(
-    gateway_on, own_nats, teller_on, account
+    gateway_on, own_nats, teller_on, account, monkeypatch
 ):
+    monkeypatch.setattr(hub, "AWAY_AFTER_S", 0.2)
     async with gateway_on(own_nats.url, account) as gateway, teller_on(own_nats.url) as teller:
         stream = await gateway.read()
         await teller.tell(*teller.facts(20))
         seen = await stream.take(20)
-        own_nats.kill()
+        own_nats.stop(signal.SIGKILL)
         assert (await stream.next()).type == "paused"
         returning = await gateway.read(last_id=seen[3].id)
         stream.comments.clear()
