@@ -24,8 +24,9 @@ from gateway.streams.rights import View
 
 log = logging.getLogger(__name__)
 
-QUEUE_MAX = 256
-"""Events that may wait for one reader."""
+QUEUE_MAX = 1_024
+"""Events that may wait for one reader: several pages of the feed, because a burst is no fault of
+the reader's. They are shared by all readers of the account."""
 AWAY_AFTER_S = 1.0
 """A shorter absence of the event store is not worth telling anybody."""
 RETRY_FIRST_S = 0.1
@@ -200,6 +201,8 @@ class Hub:
             async for entries in reading.follow():
                 for stored in entries:
                     self._deliver(stored)
+                # Readers take what they got before the next page is there.
+                await asyncio.sleep(0)
 
     def _deliver(self, stored: feed.Stored) -> None:
         readers = self._readers.get(stored.subject.split(".", 2)[1])

@@ -11,6 +11,7 @@ import pytest
 from chassis import clock
 from chassis.errors import Forbidden, Unauthenticated
 from gateway import server
+from gateway.streams import hub
 from gateway.streams.session import Pace
 
 EVENTS = "/api/v1/events"
@@ -107,8 +108,9 @@ async def stuck():
 
 
 async def test_a_slow_reader_is_dropped_while_the_others_go_on(
-    gateway_on, nats, teller, account, lines, stuck, eventually
+    gateway_on, nats, teller, account, lines, stuck, eventually, monkeypatch
 ):
+    monkeypatch.setattr(hub, "QUEUE_MAX", 256)
     async with gateway_on(nats.url, account, pace=Pace(), send_buffer_bytes=4096) as gateway:
         narrow = await stuck(gateway.port)
         [slow] = await eventually(lambda: gateway.hub._readers.get(account))

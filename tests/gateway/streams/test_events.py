@@ -23,6 +23,13 @@ async def test_events_arrive_in_order_with_their_stored_sequence_as_id(gateway, 
     assert sequences == sorted(set(sequences))
 
 
+async def test_a_burst_does_not_drop_those_who_read(gateway, teller):
+    readers = [await gateway.read() for _ in range(3)]
+    await teller.tell(*teller.facts(1_000))
+    for reader in readers:
+        assert numbers(await reader.take(1_000)) == list(range(1_000))
+
+
 async def test_an_event_is_canonical_json_in_an_envelope(gateway, teller, account):
     stream = await gateway.read()
     await teller.tell(
