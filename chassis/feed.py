@@ -57,6 +57,8 @@ class Extent:
 
     first: int
     last: int
+    created: datetime | None
+    """When the stream was made: another one begins to count anew."""
 
 
 async def extent(bus: Bus) -> Extent:
@@ -64,7 +66,7 @@ async def extent(bus: Bus) -> Extent:
     async with asyncio.timeout(API_TIMEOUT_S):
         client = await bus.ready()
         info = await client.jetstream(timeout=API_TIMEOUT_S).stream_info(STREAM)
-    return Extent(max(info.state.first_seq, 1), info.state.last_seq)
+    return Extent(max(info.state.first_seq, 1), info.state.last_seq, info.created)
 
 
 class Reading:

@@ -17,7 +17,6 @@ from protobuf import DescMessage
 from chassis.events import NO_SITE, name_in
 from chassis.feed import Stored
 from gateway.contracts import ContractError, Contracts
-from gateway.fields import CONVERSION_ERRORS
 from gateway.streams import frames
 
 log = logging.getLogger(__name__)
@@ -83,8 +82,8 @@ class Catalogue:
         try:
             message = kind.message.from_binary(stored.payload)
             text = message.to_json(always_emit_implicit=True, use_proto_field_name=True)
-        except CONVERSION_ERRORS:
-            log.warning("an event on %s cannot be read", stored.subject)
+        except Exception as error:  # noqa: BLE001  one bad event must not stop the feed
+            log.warning("an event on %s cannot be read: %r", stored.subject, error)
             return None
         site_id = "" if site == NO_SITE else site
         if (message.account_id, message.site_id) != (account_id, site_id):

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from chassis import feed
 from chassis.bus import Bus
@@ -121,6 +122,7 @@ class Hub:
         self._bus = bus
         self._bounds = bounds
         self._readers: dict[str, set[Reader]] = {}
+        self._stream_created: datetime | None = None
         self._started = asyncio.Event()
         self._closing = False
         self._away_timer: asyncio.TimerHandle | None = None
@@ -190,8 +192,13 @@ class Hub:
         extent = await feed.extent(self._bus)
         if self.position < 0:
             self.position = extent.last
-        elif extent.first > self.position + 1 or extent.last < self.position:
+        elif (
+            extent.created != self._stream_created
+            or extent.first > self.position + 1
+            or extent.last < self.position
+        ):
             self._lose(extent.last)
+        self._stream_created = extent.created
         subjects = self.catalogue.subjects()
         async with feed.reading(self._bus, subjects, after=self.position) as reading:
             if not reading.pending:
