@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from chassis.caller import Signer
 from gateway import answers
-from gateway.authentication import Authenticator, Scopes
+from gateway.authentication import Acting, Authenticator, Scopes
 from gateway.contracts import Contracts
 from gateway.edge import Edge
 from gateway.exchange import KEY, Exchange
 from gateway.files import TEMPLATE as FILE_TEMPLATE
 from gateway.files import ImageFiles
 from gateway.links import Links
-from gateway.pages import pages
+from gateway.pages import NO_KEYS, pages
 from gateway.routes import Routes
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
@@ -54,12 +55,14 @@ def build_app(
     scopes: Scopes,
     *,
     public_url: str = "",
+    acting: Acting | None = None,
+    jwks: Callable[[], bytes] = lambda: NO_KEYS,
 ) -> Edge:
     """The application. Services whose address `upstream` does not know are left out.
 
     Raises ContractError or ValueError when the contracts cannot be served as written.
     """
-    around = Surroundings(authenticator, scopes, upstream, Links(public_url.rstrip("/")))
+    around = Surroundings(authenticator, scopes, upstream, Links(public_url.rstrip("/")), acting)
     routes: Routes[Endpoint | ImageFiles] = Routes()
     for binding in contracts.bindings:
         method = binding.method
@@ -71,7 +74,7 @@ def build_app(
         files = ImageFiles(contracts, upstream)
         for verb in ("GET", "HEAD"):
             routes.add(verb, FILE_TEMPLATE, files)
-    return Edge(Gateway(routes, pages(upstream)))
+    return Edge(Gateway(routes, pages(upstream, jwks)))
 
 
 def build_upstream(contracts: Contracts, addresses: dict[str, str], signer: Signer) -> Upstream:
