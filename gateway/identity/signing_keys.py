@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -34,9 +33,8 @@ REREAD_S = 30.0
 """How often the folder is looked into; a key that is deleted counts for so long."""
 REREAD_UNKNOWN_S = 1.0
 """How often it is looked into because of a token with an unknown `kid`."""
-_MILLISECONDS = 48
-"""First bits of a UUIDv7."""
-_NAME = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NAME = re.compile(r"([0-9]{13})-[0-9a-f]{12}")
+"""Of a key: the milliseconds at which it was made, so that names sort by age."""
 
 
 class TooManyKeys(Exception):
@@ -119,7 +117,7 @@ def rotate(folder: Path) -> str:
             (folder / f"{kid}.pem").unlink(missing_ok=True)
     if len(_kids(folder)) >= KEYS_MAX:
         raise TooManyKeys
-    kid = new_id()
+    kid = f"{round(now.timestamp() * 1000):013d}-{new_id()[-12:]}"
     write_signing_key(folder / f"{kid}.pem", Ed25519PrivateKey.generate())
     return kid
 
@@ -131,6 +129,4 @@ def _kids(folder: Path) -> list[str]:
 
 
 def _made(kid: str) -> datetime:
-    """When a key was made: its name is an id of ours, which begins with the time."""
-    milliseconds = uuid.UUID(kid).int >> (128 - _MILLISECONDS)
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return datetime.fromtimestamp(int(kid.partition("-")[0]) / 1000, UTC)

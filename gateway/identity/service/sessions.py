@@ -94,6 +94,8 @@ class Sessions:
         token = first_token(opened, secret, now)
 
         def work(connection: Connection) -> None:
+            if not AccountStore(connection).is_unchanged(member.user):
+                raise WrongCredentials
             if attempt is not None:
                 settle(connection, attempt)
                 deed = Deed(action="session.started", object_id=opened.id)

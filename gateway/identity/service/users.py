@@ -105,6 +105,8 @@ class Users:
             now = clock.now()
             changed = replace(user, deactivate_time=now)
             _keep_an_owner(connection, user, changed, caller)
+            # The user first: a login that is under way waits for it, or is ended below.
+            saved = UserStore(connection, caller).save(changed, now)
             ended = SessionStore(connection).end_all(
                 user.account_id, user.id, SessionEnd.USER_DEACTIVATED, now
             )
@@ -112,7 +114,7 @@ class Users:
                 action="user.deactivated", object_id=user.id, after={"sessions_ended": ended}
             )
             AuditStore(connection, caller).record(deed)
-            return UserStore(connection, caller).save(changed, now)
+            return saved
 
         return await self._changed(user_id, caller, change)
 

@@ -120,6 +120,21 @@ class AccountStore:
         """The user of this account."""
         return self._member(users.c.account_id == account_id, users.c.id == user_id)
 
+    def is_unchanged(self, user: User) -> bool:
+        """Whether password and standing are still these; both stay so until the transaction ends.
+
+        Without the lock a session could begin beside the change that ends all sessions.
+        """
+        row = self._connection.execute(
+            select(users.c.password_hash, users.c.deactivate_time)
+            .where(users.c.account_id == user.account_id, users.c.id == user.id)
+            .with_for_update(read=True)
+        ).one_or_none()
+        return row is not None and (row.password_hash, row.deactivate_time) == (
+            user.password_hash,
+            user.deactivate_time,
+        )
+
     def _member(self, *conditions: ColumnElement[bool]) -> Member | None:
         member = find_member(self._connection, *conditions)
         if member is None:

@@ -13,6 +13,8 @@ from chassis.statements import insert_if_absent
 from gateway.identity.schema import sign_in_attempts as table
 
 FORGET_BATCH = 1_000
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""Between processes, and between two calls that wait for each other, at most."""
 _TRIES = 3
 """To find a row that may be forgotten between being met and being locked."""
 
@@ -37,23 +39,26 @@ def take_attempt(connection: Connection, limits: list[Limit], now: datetime) -> 
     # In one order for all, so that two who come at once do not wait for each other.
     for limit in sorted(limits, key=lambda each: each.subject):
         rows[limit] = _locked(connection, limit, now)
-    # A lock that seems longer than any was set by a clock that has been put back since.
+    # What ends later than it could was set by a clock that has been put back since.
     waits: list[datetime] = [
         row.lock_end_time
         for limit, row in rows.items()
-        if row.lock_end_time is not None and now < row.lock_end_time <= now + limit.lock
+        if row.lock_end_time is not None
+        and now < row.lock_end_time <= now + limit.lock + CLOCKS_DIFFER
     ]
     if waits:
         return max(waits)
     for limit, row in rows.items():
-        running = now < row.window_end_time <= now + limit.window and row.lock_end_time is None
+        ends = row.window_end_time
+        counting = now < ends <= now + limit.window + CLOCKS_DIFFER
+        running = counting and row.lock_end_time is None
         failures = row.failures + 1 if running else 1
         connection.execute(
             update(table)
             .where(table.c.subject == limit.subject)
             .values(
                 failures=failures,
-                window_end_time=row.window_end_time if running else now + limit.window,
+                window_end_time=ends if running else now + limit.window,
                 lock_end_time=now + limit.lock if failures >= limit.failures_max else None,
             )
         )

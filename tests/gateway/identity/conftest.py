@@ -6,22 +6,26 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 
+import grpc
 import pytest
 from sqlalchemy import insert, update
 from writer.billing.v1 import credits_pb2, credits_pb2_grpc
 from writer.identity.v1 import (
     accounts_pb2_grpc,
+    audit_pb2,
     audit_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
+    invitations_pb2,
     invitations_pb2_grpc,
+    sessions_pb2,
     sessions_pb2_grpc,
     sites_pb2,
     sites_pb2_grpc,
     users_pb2_grpc,
 )
 
-from chassis import caller, clock
+from chassis import caller, clock, status
 from chassis.caller import Caller, Signer, Verifier
 from chassis.client import Peer
 from chassis.database import open_database
@@ -33,6 +37,7 @@ from chassis.outbox import Outbox
 from chassis.process import Host
 from chassis.server import Server
 from chassis.settings import Settings
+from gateway.authentication import ActingRequest
 from gateway.identity import passwords
 from gateway.identity.domain import OpenSession, Role, User
 from gateway.identity.schema import accounts, metadata, site_access, users
@@ -74,7 +79,6 @@ class BillingServicer(credits_pb2_grpc.CreditServiceServicer):
 
     @property
     def opened(self):
-        """The accounts that have credits."""
         return set(self.calls)
 
 
@@ -112,14 +116,19 @@ class World:
             **choice,
         )
 
-    async def call(self, method, request, authorization=None, **choice):
-        """Calls one method of either service; without a credential as anonymous."""
+    async def call(self, method, request, authorization=None, *, address="", **choice):
+        """Calls one method of any service; without a credential as anonymous."""
         who = await self.caller(authorization, **choice) if authorization else ANONYMOUS
-        return await self.call_as(method, request, who)
+        return await self.call_as(method, request, who, address)
 
-    async def call_as(self, method, request, who):
+    async def call_as(self, method, request, who, address=""):
+        """Calls a method as the gateway does, which says where the client sits."""
         stub = self.peer.stub(next(stub for base, stub in STUBS if hasattr(base, method)))
-        return await self.peer.call(getattr(stub, method), request, who)
+        metadata = [*self.peer.metadata(who), (caller.ADDRESS_KEY, address)]
+        try:
+            return await getattr(stub, method)(request, metadata=metadata, timeout=10)
+        except grpc.aio.AioRpcError as error:
+            raise status.from_error(error) from error
 
     async def refused(self, method, request, authorization=None):
         """The refusal of a call that must not succeed."""
@@ -138,6 +147,68 @@ class World:
         """A fresh account: its session and the owner's `Authorization` header."""
         session = await self.register(email)
         return SimpleNamespace(session=session, header=f"Bearer {session.access_token}")
+
+    async def refresh(self, refresh_token):
+        request = sessions_pb2.RefreshSessionRequest(refresh_token=refresh_token)
+        return await self.call("RefreshSession", request)
+
+    async def works(self, session):
+        """Whether the access token of a session is taken."""
+        try:
+            await self.authenticator.authenticate(f"Bearer {session.access_token}")
+        except Refusal:
+            return False
+        return True
+
+    async def invite(self, header, email, **fields):
+        invitation = invitations_pb2.Invitation(email=email, **fields)
+        request = invitations_pb2.CreateInvitationRequest(invitation=invitation)
+        return await self.call("CreateInvitation", request, header)
+
+    async def join(self, header, email, **fields):
+        """A further user, invited and logged in."""
+        made = await self.invite(header, email, **fields)
+        accept = invitations_pb2.AcceptInvitationRequest(token=made.token, password=PASSWORD)
+        session = await self.call("AcceptInvitation", accept)
+        return SimpleNamespace(session=session, header=f"Bearer {session.access_token}")
+
+    async def operator(self, email="op@example.com"):
+        """Somebody of the platform, with an account of their own."""
+        made = await self.owner(email)
+        await self.set_role(made.session.user.id, "developer")
+        return made
+
+    async def acting(self, operator, account_id, **changes):
+        """The caller that an operator becomes on another account."""
+        asked = {
+            "account_id": account_id,
+            "reason": "Ticket 7",
+            "method": "/a/B",
+            "request_id": "r-1",
+            "client_address": "192.0.2.7",
+        }
+        own = await self.authenticator.authenticate(operator.header)
+        who = await self.identity.acting.act(own, ActingRequest(**(asked | changes)))
+        return Caller(
+            issuer="gateway",
+            principal=who.principal,
+            account_id=who.account_id,
+            role=who.role,
+            allowed_sites=who.allowed_sites,
+            acting_for=who.acting_for,
+        )
+
+    async def audit(self, header, **wanted):
+        """What the audit log of an account says, newest first."""
+        request = audit_pb2.ListAuditEntriesRequest(**wanted)
+        return list((await self.call("ListAuditEntries", request, header)).audit_entries)
+
+    async def set_role(self, user_id, role):
+        await self.database.write(
+            lambda connection: connection.execute(
+                update(users).where(users.c.id == user_id).values(role=role)
+            )
+        )
 
     async def make_key(self, header, request_id="", **fields):
         key = identity_pb2.ApiKey(**({"name": "script"} | fields))
@@ -206,7 +277,6 @@ class World:
         return self.tokens.mint(user, session.id)
 
     async def empty(self):
-        """Forgets everything."""
         await self.database.write(_empty)
 
     async def set_status(self, account_id, status):
