@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -186,18 +187,23 @@ def invitation_to_proto(invitation: Invitation) -> invitations_pb2.Invitation:
     )
 
 
-def changes(request: Any, *names: str) -> dict[str, Any]:
+def changes(request: Any, *names: str, needed: Collection[str] = ()) -> dict[str, Any]:
     """The fields that a request changes, texts without blanks around: those in its mask, else
-    those that are given. Raises InvalidFields for a mask with others.
+    those that are given. Raises InvalidFields for a mask with others, and where one that is
+    `needed` would become empty.
     """
     paths = set(request.update_mask.paths)
     if paths - set(names):
         raise InvalidFields(Violation("update_mask", f"may name {' and '.join(names)}"))
     given = {field.name for field, _ in request.ListFields()}
     found = {name: getattr(request, name) for name in names if name in (paths or given)}
-    return {
+    found = {
         name: value.strip() if isinstance(value, str) else value for name, value in found.items()
     }
+    emptied = [name for name in needed if name in found and not found[name]]
+    if emptied:
+        raise InvalidFields(*(Violation(name, "is required") for name in emptied))
+    return found
 
 
 def audit_filter_from_proto(request: audit_pb2.ListAuditEntriesRequest) -> AuditFilter:

@@ -33,7 +33,7 @@ class AccountServicer(accounts_pb2_grpc.AccountServiceServicer):
     async def UpdateAccount(
         self, request: accounts_pb2.UpdateAccountRequest, context: Any
     ) -> identity_pb2.Account:
-        changes = mapping.changes(request, "name", "allowed_origins")
+        changes = mapping.changes(request, "name", "allowed_origins", needed=("name",))
         account = await self._accounts.update_account(
             changes.get("name"), changes.get("allowed_origins"), request.etag, caller.current()
         )

@@ -48,10 +48,9 @@ class UserServicer(users_pb2_grpc.UserServiceServicer):
     async def UpdateUser(
         self, request: users_pb2.UpdateUserRequest, context: Any
     ) -> identity_pb2.User:
-        changes = mapping.changes(request, "name", "role")
-        role = mapping.role_from_proto(changes.pop("role", identity_pb2.Role.role_unspecified))
-        if role is not None:
-            changes["role"] = role
+        changes = mapping.changes(request, "name", "role", needed=("role",))
+        if "role" in changes:
+            changes["role"] = mapping.role_from_proto(changes["role"])
         user = await self._users.update_user(request.id, changes, request.etag, caller.current())
         return mapping.user_to_proto(user)
 

@@ -38,6 +38,8 @@ async def test_an_account_is_renamed_once_however_often_it_is_asked(world):
     got = await world.call("GetAccount", accounts_pb2.GetAccountRequest(), owner.header)
     assert got == first
     assert await reason(update(world, owner.header, name="x", etag="1")) == "ETAG_MISMATCH"
+    empty = update(world, owner.header, update_mask={"paths": ["name"]})
+    assert await reason(empty) == "INVALID_FIELDS"
     [entry] = await world.audit(owner.header, action="account.updated")
     assert (entry.before["name"], entry.after["name"]) == ("ada@example.com", "Engines")
 

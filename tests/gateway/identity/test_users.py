@@ -168,6 +168,10 @@ async def test_a_mask_says_what_is_changed_even_to_nothing(world):
     assert await reason(update_me(world, owner.header, update_mask={"paths": ["role"]})) == (
         "INVALID_FIELDS"
     )
+    nothing = {"update_mask": {"paths": ["role"]}}
+    with pytest.raises(Refusal) as caught:
+        await update(world, owner.header, owner.session.user.id, **nothing)
+    assert [violation.field for violation in caught.value.violations] == ["role"]
 
 
 async def test_the_active_site_is_where_one_begins(world):
