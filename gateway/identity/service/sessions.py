@@ -71,6 +71,9 @@ class Sessions:
         known_hash = member.user.password_hash if member else None
         if not await self._passwords.matches(password, known_hash) or member is None:
             raise WrongCredentials
+        if not member.account.usable:
+            # The password was right; what keeps them out is told to nobody else.
+            await self._database.write(lambda connection: settle(connection, attempt))
         return await self.start(member, caller, attempt=attempt)
 
     async def start(
