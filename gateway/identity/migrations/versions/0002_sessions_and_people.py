@@ -13,9 +13,6 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# SQLite adds a column that must not be empty with a constant only; it is replaced at once.
-LONG_AGO = "1970-01-01 00:00:00.000000"
-
 
 def upgrade() -> None:
     _extend_accounts_and_users()
@@ -31,12 +28,12 @@ def upgrade() -> None:
 
 def _extend_accounts_and_users() -> None:
     for table in ("accounts", "users"):
-        op.add_column(table, sa.Column("revision", sa.Integer, nullable=False, server_default="1"))
-        op.add_column(
-            table,
-            sa.Column("update_time", UtcDateTime(), nullable=False, server_default=LONG_AGO),
-        )
-        op.execute(f"UPDATE {table} SET update_time = create_time")  # noqa: S608  our own names
+        op.add_column(table, sa.Column("revision", sa.Integer, nullable=True))
+        op.add_column(table, sa.Column("update_time", UtcDateTime(), nullable=True))
+        op.execute(f"UPDATE {table} SET revision = 1, update_time = create_time")  # noqa: S608  our own names
+        with op.batch_alter_table(table) as batch:
+            batch.alter_column("revision", existing_type=sa.Integer, nullable=False)
+            batch.alter_column("update_time", existing_type=UtcDateTime(), nullable=False)
     op.add_column("accounts", sa.Column("status_before", sa.String(16), nullable=True))
     op.add_column("users", sa.Column("active_site_id", sa.String(36), nullable=True))
     op.create_index("ix_users_account_id_create_time", "users", ["account_id", "create_time", "id"])
