@@ -23,6 +23,7 @@ _SINGULAR = frozenset(
         b"host",
         b"idempotency-key",
         b"if-match",
+        b"last-event-id",
         b"x-acting-account",
         b"x-acting-reason",
         b"x-site-id",

@@ -22,17 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwriter/events/v1/identity.proto\x12\x10writer.events.v1\"Z\n\x10\x41\x63\x63ountSuspended\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\"\\\n\x12\x41\x63\x63ountReactivated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fwriter/events/v1/identity.proto\x12\x10writer.events.v1\x1a\x1fwriter/options/v1/options.proto\"`\n\x10\x41\x63\x63ountSuspended\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t:\x04\xa8\xbb\x18\x06\"b\n\x12\x41\x63\x63ountReactivated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t:\x04\xa8\xbb\x18\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'writer.events.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNTSUSPENDED']._serialized_start=53
-  _globals['_ACCOUNTSUSPENDED']._serialized_end=143
-  _globals['_ACCOUNTREACTIVATED']._serialized_start=145
-  _globals['_ACCOUNTREACTIVATED']._serialized_end=237
+  _globals['_ACCOUNTSUSPENDED']._loaded_options = None
+  _globals['_ACCOUNTSUSPENDED']._serialized_options = b'\250\273\030\006'
+  _globals['_ACCOUNTREACTIVATED']._loaded_options = None
+  _globals['_ACCOUNTREACTIVATED']._serialized_options = b'\250\273\030\006'
+  _globals['_ACCOUNTSUSPENDED']._serialized_start=86
+  _globals['_ACCOUNTSUSPENDED']._serialized_end=182
+  _globals['_ACCOUNTREACTIVATED']._serialized_start=184
+  _globals['_ACCOUNTREACTIVATED']._serialized_end=282
 # @@protoc_insertion_point(module_scope)
