@@ -1,7 +1,7 @@
 """Who calls, for which tenant: signed by the caller's process, verified by every service.
 
-The token says who, where and for how long. Request id and trace travel beside it, unsigned,
-because they grant nothing; so a token can be used again until it nears its end.
+The token says who, where and for how long. Request id, trace and address travel beside it,
+unsigned, because they grant nothing; so a token can be used again until it nears its end.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ GATEWAY = "gateway"
 TOKEN_KEY = "writer-caller"  # noqa: S105  the name of a metadata entry
 REQUEST_ID_KEY = "x-request-id"
 TRACE_KEY = "traceparent"
+ADDRESS_KEY = "x-client-address"
 
 TOKEN_LIFE = timedelta(minutes=5)
 """Long enough for one call and clocks that differ, short enough to be useless when found."""
@@ -61,8 +62,12 @@ class Caller:
     """The only sites the principal may see; None means all of the account."""
     acting_for: str = ""
     """The operator's own account, when acting on another."""
+    session_id: str = ""
+    """The login that a user's token belongs to; empty for keys and services."""
     request_id: str = ""
     traceparent: str = ""
+    client_address: str = ""
+    """Network address of the client, where the gateway says it."""
 
     @classmethod
     def service(
@@ -113,7 +118,8 @@ class Signer:
         """
         if caller.issuer != self.issuer:
             raise ValueError(f"{self.issuer} cannot vouch for a caller of {caller.issuer}")
-        identity = (replace(caller, request_id="", traceparent=""), audience)
+        bare = replace(caller, request_id="", traceparent="", client_address="")
+        identity = (bare, audience)
         now_s = clock.now().timestamp()
         known = self._minted.get(identity)
         if known is not None and known[1] - now_s > RENEW_BEFORE.total_seconds():
@@ -189,6 +195,7 @@ def _claims(caller: Caller, audience: str, now_s: float, expires_s: float) -> di
         "sector": caller.sector_id,
         "sector_name": caller.sector_name,
         "acting_for": caller.acting_for,
+        "session": caller.session_id,
     }
     if caller.allowed_sites is not None:
         claims["sites"] = list(caller.allowed_sites)
@@ -219,6 +226,7 @@ def _caller(claims: Mapping[str, object]) -> Caller:
         sector_name=text("sector_name"),
         allowed_sites=None if sites is None else tuple(str(site) for site in sites),
         acting_for=text("acting_for"),
+        session_id=text("session"),
     )
 
 

@@ -120,7 +120,10 @@ async def authenticate(call: Call, proceed: Proceed) -> Any:
     if not token:
         raise Unauthenticated("The call carries no caller token.")
     who = replace(
-        call.verifier.verify(token), request_id=request_id.get(), traceparent=traceparent.get()
+        call.verifier.verify(token),
+        request_id=request_id.get(),
+        traceparent=traceparent.get(),
+        client_address=call.metadata.get(caller.ADDRESS_KEY, "")[:64],
     )
     access.check(call.policy, who)
     caller.set_current(who)

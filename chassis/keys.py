@@ -36,11 +36,8 @@ def create_keys(directory: Path, issuers: Iterable[str]) -> None:
     for issuer in issuers:
         path = directory / f"{issuer}.pem"
         if not path.exists():
-            _write_private(path, Ed25519PrivateKey.generate())
-        public = load_signing_key(path).public_key()
-        raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-        keys.append({"kty": "OKP", "crv": "Ed25519", "kid": issuer, "x": x, "use": "sig"})
+            write_signing_key(path, Ed25519PrivateKey.generate())
+        keys.append(public_jwk(issuer, load_signing_key(path).public_key()))
     fresh = _written_aside(directory / TRUSTED, json.dumps({"keys": keys}, indent=1).encode())
     fresh.chmod(0o644)
     fresh.replace(directory / TRUSTED)
@@ -63,17 +60,25 @@ def load_trusted_keys(path: str | Path) -> Mapping[str, Ed25519PublicKey]:
     return {key["kid"]: _public(key["x"]) for key in document["keys"]}
 
 
-def _public(x: str) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4)))
+def public_jwk(kid: str, key: Ed25519PublicKey) -> dict[str, str]:
+    """The public key as a member of a JWKS (RFC 8037)."""
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return {"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x, "use": "sig"}
 
 
-def _write_private(path: Path, key: Ed25519PrivateKey) -> None:
+def write_signing_key(path: Path, key: Ed25519PrivateKey) -> None:
+    """Writes a private key, readable by the owner only; one that is there stays."""
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     fresh = _written_aside(path, pem)
     # A link, because it never replaces: of two that make keys at once, one's key stays.
     with contextlib.suppress(FileExistsError):
         path.hardlink_to(fresh)
     fresh.unlink()
+
+
+def _public(x: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4)))
 
 
 def _written_aside(path: Path, content: bytes) -> Path:

@@ -86,6 +86,8 @@ async def _run(host: Host, listening: socket.socket) -> None:
         authenticator,
         scopes,
         public_url=settings.extra("WRITER_PUBLIC_URL"),
+        acting=identity.acting,
+        jwks=identity.signing_keys.jwks,
         hub=hub,
         pace=_pace(settings),
     )

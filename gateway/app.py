@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from chassis.caller import Signer
 from gateway import answers
-from gateway.authentication import Authenticator, Scopes
+from gateway.authentication import Acting, Authenticator, Scopes
 from gateway.contracts import Contracts
 from gateway.edge import Edge
 from gateway.exchange import KEY, Exchange
 from gateway.files import TEMPLATE as FILE_TEMPLATE
 from gateway.files import ImageFiles
 from gateway.links import Links
-from gateway.pages import pages
+from gateway.pages import NO_KEYS, pages
 from gateway.routes import Routes
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
@@ -63,6 +64,8 @@ def build_app(
     scopes: Scopes,
     *,
     public_url: str = "",
+    acting: Acting | None = None,
+    jwks: Callable[[], bytes] = lambda: NO_KEYS,
     hub: Hub | None = None,
     pace: Pace = DEFAULT_PACE,
 ) -> Edge:
@@ -71,7 +74,7 @@ def build_app(
 
     Raises ContractError or ValueError when the contracts cannot be served as written.
     """
-    around = Surroundings(authenticator, scopes, upstream, Links(public_url.rstrip("/")))
+    around = Surroundings(authenticator, scopes, upstream, Links(public_url.rstrip("/")), acting)
     routes: Routes[Served] = Routes()
     for binding in contracts.bindings:
         method = binding.method
@@ -89,7 +92,7 @@ def build_app(
         if upstream.has("tasks"):
             watch = RunWatch(around, hub, pace, contracts)
             routes.add("GET", watch.template, watch)
-    return Edge(Gateway(routes, pages(upstream)))
+    return Edge(Gateway(routes, pages(upstream, jwks)))
 
 
 def build_upstream(contracts: Contracts, addresses: dict[str, str], signer: Signer) -> Upstream:

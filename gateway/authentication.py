@@ -35,6 +35,10 @@ class Principal:
     email: str = ""
     expire_time: datetime | None = None
     """When the credential stops working; nothing remembers it longer."""
+    session_id: str = ""
+    """The login that a user's token belongs to."""
+    acting_for: str = ""
+    """The operator's own account, when acting on another."""
 
 
 ANONYMOUS = Principal(principal="anonymous", role="", account_id="", allowed_sites=())
@@ -51,6 +55,28 @@ class Scope:
 
 
 NO_SCOPE = Scope()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActingRequest:
+    """An operator's wish to make one call on another account."""
+
+    account_id: str
+    reason: str
+    method: str
+    """Path of the RPC that is called."""
+    request_id: str
+    client_address: str
+
+
+class Acting(Protocol):
+    """Lets operators act on other accounts."""
+
+    async def act(self, principal: Principal, asked: ActingRequest) -> Principal:
+        """The principal on the other account, once that is written down; never remembered.
+
+        Raises ROLE_FORBIDDEN, NOT_FOUND or ACCOUNT_INACTIVE.
+        """
 
 
 class Authenticator(Protocol):

@@ -24,6 +24,8 @@ _SINGULAR = frozenset(
         b"idempotency-key",
         b"if-match",
         b"last-event-id",
+        b"x-acting-account",
+        b"x-acting-reason",
         b"x-site-id",
         b"x-sector-id",
     }
@@ -40,6 +42,8 @@ class Exchange:
     repeated: frozenset[bytes]
     request_id: str
     traceparent: str
+    client_address: str = ""
+    """Network address of the client; empty when the server does not know it."""
     route: str = ""
     """Template of the route, once it is known."""
     principal: str = ""
@@ -69,6 +73,7 @@ def exchange_of(scope: Mapping[str, Any]) -> Exchange:
         repeated=frozenset(repeated),
         request_id=sent.decode() if sane else ids.new_id(),
         traceparent=_traceparent(headers.get(b"traceparent", b"")),
+        client_address=(scope.get("client") or ("",))[0],
     )
 
 

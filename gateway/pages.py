@@ -1,7 +1,8 @@
-"""What is served beside the transcoded routes: whether the gateway lives and is ready."""
+"""What is served beside the transcoded routes: its health, and the public keys."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -17,8 +18,13 @@ from gateway.exchange import KEY, Exchange
 from gateway.routes import method_not_allowed
 from gateway.upstream import Upstream
 
+JWKS_PATH = "/.well-known/jwks.json"
+JWKS_HEADERS = {"cache-control": "public, max-age=300"}
+"""Half of the time that passes before a new key signs."""
+NO_KEYS = b'{"keys": []}'
 
-def pages(upstream: Upstream) -> Starlette:
+
+def pages(upstream: Upstream, jwks: Callable[[], bytes]) -> Starlette:
     """The small application behind the hot path. Its refusals wear the same envelope."""
 
     async def alive(request: Request) -> Response:
@@ -32,8 +38,16 @@ def pages(upstream: Upstream) -> Starlette:
         document = orjson.dumps({"status": "ready"}).decode()
         return _json(200, answers.resource(document, _exchange(request).request_id))
 
+    async def public_keys(_request: Request) -> Response:
+        # No envelope: this form is what verifiers of tokens expect (RFC 7517).
+        return Response(jwks(), media_type="application/jwk-set+json", headers=JWKS_HEADERS)
+
     return Starlette(
-        routes=[Route("/healthz", alive), Route("/readyz", ready)],
+        routes=[
+            Route("/healthz", alive),
+            Route("/readyz", ready),
+            Route(JWKS_PATH, public_keys),
+        ],
         exception_handlers={HTTPException: _http_error, Refusal: _refusal, Exception: _refusal},
     )
 

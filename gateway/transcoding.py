@@ -14,10 +14,19 @@ from typing import Any
 import grpc
 
 from chassis.caller import Caller
-from chassis.errors import InvalidFields, Violation
+from chassis.errors import Forbidden, InvalidFields, Violation
 from gateway import answers, bodies
+from gateway.acting import acting_request
 from gateway.answers import Answer
-from gateway.authentication import ANONYMOUS, NO_SCOPE, Authenticator, Principal, Scope, Scopes
+from gateway.authentication import (
+    ANONYMOUS,
+    NO_SCOPE,
+    Acting,
+    Authenticator,
+    Principal,
+    Scope,
+    Scopes,
+)
 from gateway.binding import Bound, RequestBinder
 from gateway.contracts import Binding, Contracts
 from gateway.conversion import ListWriter, ResourceWriter, is_listing
@@ -44,6 +53,7 @@ class Surroundings:
     scopes: Scopes
     upstream: Upstream
     links: Links
+    acting: Acting | None = None
 
 
 class Endpoint:
@@ -89,7 +99,16 @@ class Endpoint:
     async def _principal(self, exchange: Exchange) -> Principal:
         if self.method.access == "public":
             return ANONYMOUS
-        return await principal_of(self._around.authenticator, exchange)
+        principal = await principal_of(self._around.authenticator, exchange)
+        if b"x-acting-account" in exchange.headers:
+            principal = await self._acting(principal, exchange)
+            exchange.account_id = principal.account_id
+        return principal
+
+    async def _acting(self, principal: Principal, exchange: Exchange) -> Principal:
+        if self._around.acting is None:
+            raise Forbidden("ROLE_FORBIDDEN", "Nobody acts on other accounts here.")
+        return await self._around.acting.act(principal, acting_request(exchange, self.method.path))
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:
         if self.method.needs_sector and not (bound.site_id and bound.sector_id):
@@ -194,6 +213,9 @@ def caller_of(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
         sector_id=scope.sector_id,
         sector_name=scope.sector_name,
         allowed_sites=principal.allowed_sites,
+        acting_for=principal.acting_for,
+        session_id=principal.session_id,
+        client_address=exchange.client_address,
         request_id=exchange.request_id,
         traceparent=exchange.traceparent,
     )

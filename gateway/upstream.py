@@ -1,7 +1,7 @@
 """The services behind the gateway: one channel each, raw bytes, signed callers.
 
-A call carries exactly three metadata entries, all made here; no header of a client is ever
-passed on. Only reads are repeated when a service does not answer: a create without an
+A call carries the metadata entries that are made here and no others; no header of a client is
+ever passed on. Only reads are repeated when a service does not answer: a create without an
 idempotency key may have happened.
 """
 
@@ -21,6 +21,8 @@ from chassis.client import CHANNEL_OPTIONS
 from chassis.errors import Kind, Refusal
 from gateway.contracts import Binding, Method
 
+IDENTITY = "identity"
+"""The one service that is told the client's address: it counts attempts to sign in."""
 HEALTH_TIMEOUT_S = 2.0
 READ_ATTEMPTS_MAX = 3
 _RETRY = {
@@ -62,11 +64,15 @@ class Upstream:
 
     def metadata(self, who: Caller, peer: str) -> tuple[tuple[str, str], ...]:
         """What a service is told about the caller."""
-        return (
+        entries = (
             (caller.TOKEN_KEY, self._signer.mint(who, peer)),
             (caller.REQUEST_ID_KEY, who.request_id),
             (caller.TRACE_KEY, who.traceparent),
         )
+        if peer == IDENTITY and who.client_address:
+            # Nobody else has any use for where somebody sits.
+            return (*entries, (caller.ADDRESS_KEY, who.client_address))
+        return entries
 
     async def not_ready(self) -> list[str]:
         """Names of the services that do not say they serve."""

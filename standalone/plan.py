@@ -116,6 +116,7 @@ def _gateway(ground: Ground, common: Mapping[str, str], addresses: Mapping[str, 
             **_own(ground.place, "gateway", "identity"),
             "WRITER_LISTEN": addresses["gateway"],
             "WRITER_IDENTITY_LISTEN": addresses["identity"],
+            "WRITER_ACCESS_KEYS": str(ground.place.keys / "access"),
         },
         inherits=ground.http,
     )

@@ -6,6 +6,8 @@ counts from its commit on. The gateway decides what it caches.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection
 
 from chassis import clock
@@ -24,8 +26,8 @@ from gateway.identity.errors import (
 )
 from gateway.identity.key_format import matches, prefix_of
 from gateway.identity.last_uses import LastUses
-from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.keys import key_by_prefix
+from gateway.identity.store.sessions import SessionStore
 from gateway.identity.store.sites import SiteStore
 from gateway.identity.tokens import AccessTokens
 
@@ -54,10 +56,15 @@ class IdentityAuthenticator:
 
     async def _by_token(self, token: str) -> Principal:
         claims = self._tokens.verify(token)
-        member = await self._database.read(
-            lambda connection: AccountStore(connection).by_id(claims.account_id, claims.user_id)
+        found = await self._database.read(
+            lambda connection: SessionStore(connection).member(
+                claims.account_id, claims.user_id, claims.session_id
+            )
         )
-        if member is None or member.user.deactivate_time is not None:
+        if found is None:
+            raise InvalidCredential
+        member, goes_on = found
+        if not goes_on or member.user.deactivate_time is not None:
             raise InvalidCredential
         if not member.account.usable:
             raise AccountInactive
@@ -66,9 +73,10 @@ class IdentityAuthenticator:
             # The row's role, not the token's: a role that was taken away is gone at once.
             role=member.user.role.value,
             account_id=member.account.id,
-            allowed_sites=member.allowed_sites,
+            allowed_sites=member.user.allowed_sites,
             email=member.user.email,
             expire_time=claims.expire_time,
+            session_id=claims.session_id,
         )
 
     async def _by_key(self, text: str) -> Principal:
@@ -78,25 +86,27 @@ class IdentityAuthenticator:
         found = await self._database.read(lambda connection: key_by_prefix(connection, prefix))
         if found is None:
             raise InvalidCredential
-        key, account = found
+        key, account, secret_end_time = found
         # The secret first: only who has it learns anything about the key.
         if not matches(text, key.secret_hash):
             raise InvalidCredential
-        if not key.works(clock.now()):
+        now = clock.now()
+        if not key.works(now) or (secret_end_time is not None and now >= secret_end_time):
             raise KeyRevoked
         if not account.usable:
             raise AccountInactive
         self._uses.note(key)
-        return _principal_of(key)
+        return _principal_of(key, secret_end_time)
 
 
-def _principal_of(key: ApiKey) -> Principal:
+def _principal_of(key: ApiKey, secret_end_time: datetime | None) -> Principal:
+    ends = [time for time in (key.expire_time, secret_end_time) if time is not None]
     return Principal(
         principal=f"key:{key.id}",
         role=key.role.value,
         account_id=key.account_id,
         allowed_sites=key.allowed_sites,
-        expire_time=key.expire_time,
+        expire_time=min(ends, default=None),
     )
 
 

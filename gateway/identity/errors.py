@@ -8,6 +8,7 @@ from __future__ import annotations
 from chassis.errors import (
     Forbidden,
     InvalidFields,
+    InvalidTransition,
     Kind,
     Refusal,
     Unauthenticated,
@@ -46,8 +47,8 @@ class InvalidCredential(Unauthenticated):
 class TokenExpired(Unauthenticated):
     """A token of ours that is too old."""
 
-    def __init__(self) -> None:
-        super().__init__("The access token has expired.", reason="TOKEN_EXPIRED")
+    def __init__(self, what: str = "access token") -> None:
+        super().__init__(f"The {what} has expired.", reason="TOKEN_EXPIRED")
 
 
 class KeyRevoked(Unauthenticated):
@@ -85,11 +86,83 @@ class UnknownSector(InvalidFields):
         super().__init__(Violation(field, "there is no such sector in this site"))
 
 
+class RoleTooHigh(Forbidden):
+    """Nobody gives, takes or changes what stands above themselves."""
+
+    def __init__(self) -> None:
+        super().__init__("ROLE_FORBIDDEN", "Your role is not high enough for this user.")
+
+
+class NotAPerson(Forbidden):
+    """Only a user on their own account has a password, sessions and a name here."""
+
+    def __init__(self) -> None:
+        super().__init__("ROLE_FORBIDDEN", "Only a user may do this, for themselves.")
+
+
+class MayNotAct(Forbidden):
+    """Only operators act on other accounts."""
+
+    def __init__(self) -> None:
+        super().__init__("ROLE_FORBIDDEN", "Your role does not allow acting on another account.")
+
+
+class LastOwner(Refusal):
+    """Somebody has to be left who may do everything."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Kind.FAILED_PRECONDITION, "LAST_OWNER", "The account would be left without an owner."
+        )
+
+
+class TooManyAttempts(Refusal):
+    """Too many wrong passwords; says nothing of whether there is such a user."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            Kind.RESOURCE_EXHAUSTED,
+            "RATE_LIMITED",
+            "Too many attempts have failed; try again later.",
+            metadata={"retry_after_s": str(retry_after_s)},
+        )
+
+
+class WrongPassword(InvalidFields):
+    """The password that was to be changed is another one."""
+
+    def __init__(self) -> None:
+        super().__init__(Violation("current_password", "is wrong"))
+
+
+class NotAnOrigin(InvalidFields):
+    """A web origin is a scheme, a host and a port, and one that is named."""
+
+    def __init__(self, index: int) -> None:
+        field = f"allowed_origins[{index}]"
+        super().__init__(Violation(field, "must be an origin such as https://app.example.com"))
+
+
+class TooManySites(InvalidFields):
+    """Granted sites travel in every token, which has to fit into a header."""
+
+    def __init__(self, sites_max: int) -> None:
+        text = f"a user can be granted at most {sites_max} sites"
+        super().__init__(Violation("site_id", text), reason="TOO_MANY_ITEMS")
+
+
 class KeyRoleTooHigh(InvalidFields):
     """Keys may read, write and manage, but not own an account."""
 
     def __init__(self) -> None:
         super().__init__(Violation("api_key.role", "must be viewer, editor or admin"))
+
+
+class KeyEnded(InvalidTransition):
+    """A key that was revoked or has expired gets no new secret."""
+
+    def __init__(self) -> None:
+        super().__init__("The API key was revoked or has expired.")
 
 
 class InvalidExpiry(InvalidFields):

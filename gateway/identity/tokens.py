@@ -1,7 +1,7 @@
 """Access tokens: what a user's browser or script carries for a quarter of an hour.
 
-Signed with the key that also signs caller tokens, so what keeps the two apart is checked on
-every use: another audience and another `typ`. Only our own key counts, not every trusted one.
+The process's own key, which may sign them, also signs caller tokens; so what keeps the two apart
+is checked on every use: another audience and another `typ`. Only our own keys count.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis import clock
 from gateway.identity.domain import User
 from gateway.identity.errors import InvalidCredential, TokenExpired
+from gateway.identity.signing_keys import SigningKeys
 
 AUDIENCE = "writer-web"
 TYPE = "at+jwt"
@@ -30,20 +30,21 @@ class Claims:
 
     user_id: str
     account_id: str
+    session_id: str
     expire_time: datetime
 
 
 class AccessTokens:
     """Mints and verifies access tokens of one issuer."""
 
-    def __init__(self, issuer: str, key: Ed25519PrivateKey) -> None:
+    def __init__(self, issuer: str, keys: SigningKeys) -> None:
         self._issuer = issuer
-        self._key = key
-        self._trusted = {issuer: key.public_key()}
+        self._keys = keys
 
-    def mint(self, user: User) -> str:
-        """A token for this user that works for LIFE."""
+    def mint(self, user: User, session_id: str) -> str:
+        """A token for a session of this user that works for LIFE."""
         now = clock.now()
+        signing = self._keys.current
         return jwt.encode(
             {
                 "iss": self._issuer,
@@ -53,10 +54,11 @@ class AccessTokens:
                 "exp": int((now + LIFE).timestamp()),
                 "account": user.account_id,
                 "role": user.role.value,
+                "sid": session_id,
             },
-            self._key,
+            signing.key,
             algorithm=_ALGORITHM,
-            headers={"kid": self._issuer, "typ": TYPE},
+            headers={"kid": signing.kid, "typ": TYPE},
         )
 
     def verify(self, token: str) -> Claims:
@@ -65,9 +67,12 @@ class AccessTokens:
             header = jwt.get_unverified_header(token)
             if header.get("typ") != TYPE:
                 raise InvalidCredential
+            key = self._keys.public(header["kid"])
+            if key is None:
+                raise InvalidCredential
             claims = jwt.decode(
                 token,
-                self._trusted[header["kid"]],
+                key,
                 algorithms=[_ALGORITHM],
                 audience=AUDIENCE,
                 issuer=self._issuer,
@@ -79,15 +84,20 @@ class AccessTokens:
                     "verify_iat": False,
                 },
             )
-            subject, account_id = claims["sub"], claims["account"]
+            subject, account_id, session_id = claims["sub"], claims["account"], claims["sid"]
             expire_time = datetime.fromtimestamp(claims["exp"], UTC)
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, OverflowError):
             # From None: the library's message may quote what it was given.
             raise InvalidCredential from None
         if not subject.startswith(_USER) or not isinstance(account_id, str):
             raise InvalidCredential
+        if not isinstance(session_id, str):
+            raise InvalidCredential
         if expire_time <= clock.now():
             raise TokenExpired
         return Claims(
-            user_id=subject.removeprefix(_USER), account_id=account_id, expire_time=expire_time
+            user_id=subject.removeprefix(_USER),
+            account_id=account_id,
+            session_id=session_id,
+            expire_time=expire_time,
         )

@@ -23,7 +23,7 @@ CALLERS = [
     user(),
     user("acme", "editor", site_id="s", sector_id="t", sector_name="Ä\n", allowed_sites=("s",)),
     user(role="viewer", allowed_sites=()),
-    user(role="developer", acting_for="operators"),
+    user(role="developer", acting_for="operators", session_id="1"),
     anonymous(),
     Caller.service("gateway", account_id="acme"),
     service("tasks", site_id="s", sector_id="t"),

@@ -21,7 +21,11 @@ TABLES = {
 
 PLUMBING = {"outbox", "inbox", "replies", "dead_letters"}
 # Of the platform, not of an account.
-OF_NOBODY = {"services.billing:plans", "services.billing:prices"}
+OF_NOBODY = {
+    "services.billing:plans",
+    "services.billing:prices",
+    "gateway.identity:sign_in_attempts",  # who signs in is not known yet
+}
 # The account itself.
 ROOT = "gateway.identity:accounts"
 # Billing refers to its rows by an id alone: a ledger entry names one transaction, whoever
@@ -37,6 +41,9 @@ KEYED_BY_ID = {
 UNIQUE_OVER_ALL = {
     "gateway.identity:users": {("email",)},  # who logs in names no account
     "gateway.identity:api_keys": {("prefix",)},  # nor does a key
+    "gateway.identity:retired_secrets": {("prefix",)},  # nor one that was rotated
+    "gateway.identity:refresh_tokens": {("id",)},  # nor who goes on
+    "gateway.identity:invitations": {("id",)},  # nor who joins
     "services.images:images": {("id",)},  # a picture's address is public and names no account
     "services.billing:usage_records": {("reservation_id",)},  # an id of ours
 }

@@ -16,7 +16,7 @@ ENDED = {"succeeded", "partly_failed", "failed", "cancelled", "budget_reached"}
 LISTS = (
     "writer/tasks", "writer/runs", "writer/content", "writer/images", "writer/clusters",
     "writer/taxonomies", "billing/credits/transactions", "billing/credits/usage",
-    "auth/sites", "auth/sectors", "auth/api_keys",
+    "auth/sites", "auth/sectors", "auth/api_keys", "auth/users", "auth/invitations", "auth/audit",
 )  # fmt: skip
 """Every list that belongs to an account."""
 _numbers = itertools.count(1)

@@ -50,6 +50,7 @@ class Tenant:
             "writer/taxonomies/{}": self.terms[0]["id"],
             "auth/sites/{}": self.site["id"],
             "auth/sectors/{}": self.sector["id"],
+            "auth/users/{}": self.account.session["user"]["id"],
         }
 
 
@@ -167,7 +168,7 @@ async def foreign_things_cannot_be_used(one, other):
     account = one.account
     before = [await tenant.account.state() for tenant in (one, other)]
 
-    def uses(task_id, cluster_id, site_id, sector_id, key_id, term_id):
+    def uses(task_id, cluster_id, site_id, sector_id, key_id, term_id, user_id):
         brief = account.brief()
         own = [one.tasks[0]["id"]]
         return {
@@ -193,11 +194,17 @@ async def foreign_things_cannot_be_used(one, other):
             "sector": ("auth/sectors", {"site_id": site_id, "name": "x"}, {}),
             "key": ("auth/api_keys", {"name": "x", "limited_site_id": site_id}, {}),
             "revoke": (f"auth/api_keys/{key_id}/revoke", {}, {}),
+            "rotate": (f"auth/api_keys/{key_id}/rotate", {"overlap_s": 60}, {}),
+            "invite": (
+                "auth/invitations", {"email": "x@example.com", "granted_site_ids": [site_id]}, {}
+            ),
+            "deactivate": (f"auth/users/{user_id}/deactivate", {}, {}),
+            "grant": (f"auth/users/{user_id}/sites/{site_id}", {}, {}),
         }  # fmt: skip
 
     foreign_ids = [
         other.tasks[0]["id"], other.cluster["id"], other.site["id"], other.sector["id"],
-        other.key["id"], other.terms[0]["id"],
+        other.key["id"], other.terms[0]["id"], other.account.session["user"]["id"],
     ]  # fmt: skip
     unknown_ids = [ids.new_id() for _ in foreign_ids]
     foreign, unknown = uses(*foreign_ids), uses(*unknown_ids)

@@ -25,7 +25,8 @@ SMUGGLED = [
     ("baggage", "a=b"),
     ("te", "trailers"),
     (":authority", "evil"),
-    ("x-acting-account", "other"),
+    ("x-acting-for", "other"),
+    ("x-client-address", "forged"),
     ("cookie", "session=1"),
 ]
 

@@ -1,145 +1,183 @@
-"""Opening an account: credits first, then everything else in one transaction.
-
-If the process dies in between, billing knows an account that nobody can reach, and a repeat
-with the same request id finds it and goes on: the ids follow from the request id.
-"""
+"""Accounts: their own settings, and whether they may be used."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
 
+from google.protobuf.message import Message
 from sqlalchemy import Connection
+from writer.events.v1 import identity_pb2 as events
 
 from chassis import clock
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.errors import RequestIdReused
-from chassis.ids import derived_id, new_id
-from chassis.replies import Reply
-from gateway.identity.domain import (
-    DEFAULT_SECTOR_NAME,
-    DEFAULT_SITE_NAME,
-    Account,
-    AccountStatus,
-    Registration,
-    Role,
-    Sector,
-    Session,
-    Site,
-    User,
-    normal_email,
-)
-from gateway.identity.errors import EmailTaken, WrongCredentials
-from gateway.identity.passwords import Passwords
-from gateway.identity.peers import Billing
-from gateway.identity.service.sessions import Sessions
-from gateway.identity.store.accounts import AccountStore
-from gateway.identity.store.sites import SiteStore
+from chassis.errors import EtagMismatch, InvalidTransition, NotFound
+from chassis.outbox import Outbox
+from gateway.identity.domain import Account, AccountStatus, Deed, normal_origin
+from gateway.identity.errors import NotAnOrigin
+from gateway.identity.service.common import OnChange, require_whole_account
+from gateway.identity.store.accounts import AccountStore, allows_origin
+from gateway.identity.store.audit import AuditStore
 
-ISSUER = "gateway"
-"""The process that identity lives in, in whose name it calls billing."""
-
-
-class Ids(NamedTuple):
-    """The ids of everything that a registration makes."""
-
-    account: str
-    user: str
-    site: str
-    sector: str
-
-    @classmethod
-    def of(cls, request_id: str) -> Ids:
-        """The same ids for the same request; new ones when it has no id."""
-        if not request_id:
-            return cls(*(new_id() for _ in cls._fields))
-        return cls(*(derived_id("register", request_id, field) for field in cls._fields))
+_WORDS = {
+    AccountStatus.SUSPENDED: "account.suspended",
+    AccountStatus.CANCELLED: "account.cancelled",
+}
 
 
 class Accounts:
-    """Registers accounts."""
+    """The caller's account, and for operators any account."""
 
-    def __init__(
-        self, database: Database, passwords: Passwords, billing: Billing, sessions: Sessions
-    ) -> None:
+    def __init__(self, database: Database, outbox: Outbox, on_change: OnChange) -> None:
         self._database = database
-        self._passwords = passwords
-        self._billing = billing
-        self._sessions = sessions
+        self._outbox = outbox
+        self._on_change = on_change
 
-    async def register(self, asked: Registration, reply: Reply[User, Any]) -> Session:
-        """Makes the account and signs its owner in. Raises EmailTaken, RequestIdReused.
+    async def get_account(self, caller: Caller) -> Account:
+        """The caller's account."""
+        return await self._database.read(lambda connection: _get(connection, caller.account_id))
 
-        `reply` remembers that the request was answered, but neither password nor token; a
-        repeat proves itself with the password again and gets a token of its own.
-        """
-        ids = Ids.of(reply.request_id)
-        password_hash = ""
-        if not await self._database.read(lambda c: _answered(c, asked, reply)):
-            password_hash = await self._passwords.hash(asked.password)
-            who = Caller.service(ISSUER, account_id=ids.account, request_id=reply.request_id)
-            await self._billing.open_account(who)
-            await self._database.write(
-                lambda c: reply.once(c, lambda: _create(c, asked, ids, password_hash, who))
+    async def update_account(
+        self, name: str | None, origins: Sequence[str] | None, etag: str, caller: Caller
+    ) -> Account:
+        """Changes what is given. Raises EtagMismatch, NotAnOrigin, SiteForbidden."""
+        require_whole_account(caller)
+        wanted = None if origins is None else _normal_origins(origins)
+
+        def work(connection: Connection) -> Account:
+            store, now = AccountStore(connection), clock.now()
+            account = store.locked(caller.account_id)
+            if etag and etag != str(account.revision):
+                raise EtagMismatch("account", str(account.revision))
+            changed = replace(
+                account,
+                name=account.name if name is None else name.strip(),
+                allowed_origins=account.allowed_origins if wanted is None else wanted,
             )
-        member = await self._database.read(lambda c: AccountStore(c).by_id(ids.account, ids.user))
-        if member is None:
-            raise WrongCredentials
-        # Hashes are salted: only the one that this very call has stored can be equal.
-        repeated = member.user.password_hash != password_hash
-        if repeated and not await self._passwords.matches(
-            asked.password, member.user.password_hash
-        ):
-            raise RequestIdReused
-        return await self._sessions.start(member)
+            if changed == account:
+                return account
+            store.set_origins(account.id, changed.allowed_origins, now)
+            AuditStore(connection, caller).record(_difference(account, changed))
+            return store.save(changed, now)
+
+        account = await self._database.write(work)
+        self._on_change(caller.account_id)
+        return account
+
+    async def suspend_account(self, account_id: str, reason: str, caller: Caller) -> Account:
+        """Holds an account back. Raises NotFound, InvalidTransition."""
+        return await self._stop(account_id, AccountStatus.SUSPENDED, reason, caller)
+
+    async def cancel_account(self, account_id: str, reason: str, caller: Caller) -> Account:
+        """Ends an account. Raises NotFound, InvalidTransition."""
+        return await self._stop(account_id, AccountStatus.CANCELLED, reason, caller)
+
+    async def reactivate_account(self, account_id: str, reason: str, caller: Caller) -> Account:
+        """Lets an account be used again, as what it was before. Raises NotFound."""
+
+        def work(connection: Connection) -> Account:
+            account = AccountStore(connection).locked(account_id)
+            if account.usable:
+                return account
+            status = account.status_before or AccountStatus.ACTIVE
+            changed = replace(account, status=status, status_before=None)
+            deed = _difference(account, changed, "account.reactivated", reason)
+            fact = events.AccountReactivated(account_id=account_id, status=status)
+            return self._set_status(connection, changed, deed, fact, caller)
+
+        account = await self._database.write(work)
+        self._on_change(account_id)
+        return account
+
+    async def _stop(
+        self, account_id: str, status: AccountStatus, reason: str, caller: Caller
+    ) -> Account:
+        if account_id in {caller.account_id, caller.acting_for}:
+            raise InvalidTransition("Nobody can shut out their own account.")
+
+        def work(connection: Connection) -> Account:
+            account = AccountStore(connection).locked(account_id)
+            if account.status is status:
+                return account
+            if account.status is AccountStatus.CANCELLED:
+                raise InvalidTransition("The account is cancelled.")
+            before = account.status if account.usable else account.status_before
+            changed = replace(account, status=status, status_before=before)
+            deed = _difference(account, changed, _WORDS[status], reason)
+            fact = events.AccountSuspended(account_id=account_id, status=status)
+            return self._set_status(connection, changed, deed, fact, caller)
+
+        account = await self._database.write(work)
+        self._on_change(account_id)
+        return account
+
+    def _set_status(
+        self, connection: Connection, changed: Account, deed: Deed, fact: Message, caller: Caller
+    ) -> Account:
+        # In the log of the account that it is done to, with whose operator did it.
+        home = caller.acting_for or caller.account_id
+        who = replace(caller, account_id=changed.id, acting_for=home)
+        AuditStore(connection, who).record(deed)
+        self._outbox.append(connection, fact, changed.id)
+        return AccountStore(connection).save(changed, clock.now())
 
 
-def _answered(connection: Connection, asked: Registration, reply: Reply[User, Any]) -> bool:
-    if reply.stored(connection) is not None:
-        return True
-    # Looked at before credits are granted; what decides is the unique key.
-    if AccountStore(connection).by_email(normal_email(asked.email)) is not None:
-        raise EmailTaken
-    return False
+class Origins:
+    """Which web origins may read answers; what CORS is decided by."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def is_known(self, origin: str) -> bool:
+        """Whether any account allows this origin: a preflight request names no account."""
+        return await self._allows(origin, "")
+
+    async def allows(self, account_id: str, origin: str) -> bool:
+        """Whether this account allows this origin."""
+        return bool(account_id) and await self._allows(origin, account_id)
+
+    async def _allows(self, origin: str, account_id: str) -> bool:
+        wanted = normal_origin(origin)
+        if wanted is None:
+            return False
+        return await self._database.read(
+            lambda connection: allows_origin(connection, wanted, account_id)
+        )
 
 
-def _create(
-    connection: Connection, asked: Registration, ids: Ids, password_hash: str, who: Caller
-) -> User:
-    now = clock.now()
-    email = normal_email(asked.email)
-    owner = User(
-        id=ids.user,
-        account_id=ids.account,
-        email=email,
-        name=asked.name.strip(),
-        role=Role.OWNER,
-        password_hash=password_hash,
-        create_time=now,
+def _get(connection: Connection, account_id: str) -> Account:
+    account = AccountStore(connection).account(account_id)
+    if account is None:
+        raise NotFound("account", account_id)
+    return account
+
+
+def _normal_origins(origins: Sequence[str]) -> tuple[str, ...]:
+    found = set()
+    for index, text in enumerate(origins):
+        origin = normal_origin(text)
+        if origin is None:
+            raise NotAnOrigin(index)
+        found.add(origin)
+    return tuple(sorted(found))
+
+
+def _difference(
+    account: Account, changed: Account, action: str = "account.updated", reason: str = ""
+) -> Deed:
+    def shown(value: object) -> object:
+        return list(value) if isinstance(value, tuple) else value
+
+    names = [
+        name
+        for name in ("name", "status", "allowed_origins")
+        if getattr(account, name) != getattr(changed, name)
+    ]
+    return Deed(
+        action=action,
+        object_id=account.id,
+        before={name: shown(getattr(account, name)) for name in names},
+        after={name: shown(getattr(changed, name)) for name in names},
+        reason=reason.strip(),
     )
-    AccountStore(connection).create(
-        Account(
-            id=ids.account,
-            name=asked.account_name.strip() or email,
-            status=AccountStatus.TRIAL,
-            create_time=now,
-        ),
-        owner,
-    )
-    site = Site(
-        id=ids.site,
-        account_id=ids.account,
-        name=asked.site_name.strip() or DEFAULT_SITE_NAME,
-        url="",
-        default_sector_id=ids.sector,
-        create_time=now,
-    )
-    sector = Sector(
-        id=ids.sector,
-        account_id=ids.account,
-        site_id=ids.site,
-        name=asked.sector_name.strip() or DEFAULT_SECTOR_NAME,
-        create_time=now,
-    )
-    SiteStore(connection, who).create(site, sector)
-    return owner

@@ -1,8 +1,8 @@
-"""API keys: made, listed, revoked."""
+"""API keys: made, listed, rotated, revoked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -14,9 +14,17 @@ from chassis.database import Database
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
-from gateway.identity.domain import KEY_ROLES, ApiKey, KeyRequest
-from gateway.identity.errors import InvalidExpiry, KeyRoleTooHigh, SiteForbidden, UnknownSite
+from gateway.identity.domain import KEY_ROLES, ApiKey, Deed, KeyRequest
+from gateway.identity.errors import (
+    InvalidExpiry,
+    KeyEnded,
+    KeyRoleTooHigh,
+    SiteForbidden,
+    UnknownSite,
+)
 from gateway.identity.key_format import make_key
+from gateway.identity.service.common import OnChange, once
+from gateway.identity.store.audit import AuditStore
 from gateway.identity.store.keys import KeyStore
 from gateway.identity.store.sites import SiteStore
 
@@ -26,7 +34,7 @@ _M = TypeVar("_M", bound=Message)
 class Keys:
     """Credentials for programs."""
 
-    def __init__(self, database: Database, on_change: Callable[[str], None]) -> None:
+    def __init__(self, database: Database, on_change: OnChange) -> None:
         self._database = database
         self._on_change = on_change
 
@@ -41,11 +49,8 @@ class Keys:
         if asked.role not in KEY_ROLES:
             raise KeyRoleTooHigh
         key_id, made = new_id(), make_key()
-        created = False
 
         def create(connection: Connection) -> ApiKey:
-            nonlocal created
-            created = True
             # Inside, because a repeat is answered even after the time has passed.
             if asked.expire_time is not None and asked.expire_time <= clock.now():
                 raise InvalidExpiry
@@ -62,16 +67,44 @@ class Keys:
                 create_time=clock.now(),
             )
             KeyStore(connection, caller).create(key)
+            told = {"name": key.name, "role": key.role, "limited_site_id": key.limited_site_id}
+            AuditStore(connection, caller).record(
+                Deed(action="api_key.created", object_id=key.id, after=told)
+            )
             return key
 
-        def work(connection: Connection) -> _M:
-            nonlocal created
-            # A transaction may run twice, and the second time find a concurrent twin's answer.
-            created = False
-            return reply.once(connection, lambda: create(connection))
+        answer, fresh = await once(self._database, create, reply)
+        return answer, made.key if fresh else ""
 
-        answer = await self._database.write(work)
-        return answer, made.key if created else ""
+    async def rotate_api_key(
+        self, key_id: str, overlap: timedelta, caller: Caller, reply: Reply[ApiKey, _M]
+    ) -> tuple[_M, str]:
+        """Gives a key a new secret; answers it, or an empty one when the call was a repeat.
+
+        Former secrets work for the overlap, none longer than it would have. Raises NotFound,
+        KeyEnded.
+        """
+        made = make_key()
+
+        def rotate(connection: Connection) -> ApiKey:
+            store, now = KeyStore(connection, caller), clock.now()
+            key = store.locked(key_id)
+            if not key.works(now):
+                raise KeyEnded
+            store.rotate(key, made.prefix, made.secret_hash, now, now + overlap)
+            AuditStore(connection, caller).record(
+                Deed(
+                    action="api_key.rotated",
+                    object_id=key.id,
+                    before={"prefix": key.prefix},
+                    after={"prefix": made.prefix, "overlap_s": int(overlap.total_seconds())},
+                )
+            )
+            return store.get(key_id)
+
+        answer, fresh = await once(self._database, rotate, reply)
+        self._on_change(caller.account_id)
+        return answer, made.key if fresh else ""
 
     async def list_api_keys(
         self, caller: Caller, query: PageQuery
@@ -86,7 +119,10 @@ class Keys:
 
         def work(connection: Connection) -> ApiKey:
             store = KeyStore(connection, caller)
-            store.revoke(key_id, clock.now())
+            if store.revoke(key_id, clock.now()):
+                AuditStore(connection, caller).record(
+                    Deed(action="api_key.revoked", object_id=key_id)
+                )
             return store.get(key_id)
 
         key = await self._database.write(work)

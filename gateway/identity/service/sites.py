@@ -13,8 +13,9 @@ from chassis.database import Database
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
-from gateway.identity.domain import DEFAULT_SECTOR_NAME, Sector, Site
+from gateway.identity.domain import DEFAULT_SECTOR_NAME, Deed, Sector, Site
 from gateway.identity.errors import SiteForbidden, UnknownSite
+from gateway.identity.store.audit import AuditStore
 from gateway.identity.store.sites import SiteStore
 
 _M = TypeVar("_M", bound=Message)
@@ -53,6 +54,9 @@ class Sites:
 
         def create(connection: Connection) -> Site:
             SiteStore(connection, caller).create(site, sector)
+            AuditStore(connection, caller).record(
+                Deed(action="site.created", object_id=site.id, after={"name": site.name})
+            )
             return site
 
         return await self._database.write(
@@ -88,6 +92,10 @@ class Sites:
             if store.find(site_id) is None:
                 raise UnknownSite("sector.site_id")
             store.create_sector(sector)
+            told = {"site_id": site_id, "name": sector.name}
+            AuditStore(connection, caller).record(
+                Deed(action="sector.created", object_id=sector.id, after=told)
+            )
             return sector
 
         return await self._database.write(

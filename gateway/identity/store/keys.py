@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.pages import PageQuery, paginate
 from chassis.tenancy import visible
-from gateway.identity.domain import Account, AccountStatus, ApiKey, Role
-from gateway.identity.schema import accounts, api_keys
+from gateway.identity.domain import RETIRED_SECRETS_MAX, Account, AccountStatus, ApiKey, Role
+from gateway.identity.schema import accounts, api_keys, retired_secrets
 
+FORGET_BATCH = 1_000
+_OF_ACCOUNT = [
+    accounts.c[name].label(f"account_{name}")
+    for name in ("name", "status", "create_time", "update_time")
+]
 _SORTABLE = {"created_at": api_keys.c.create_time}
 
 
@@ -65,12 +82,65 @@ class KeyStore:
         )
         return [_key_from_row(row) for row in page.rows], page.next_token, page.total_size
 
-    def revoke(self, key_id: str, when: datetime) -> None:
-        """Ends a key; one that was revoked before keeps its time."""
-        self._connection.execute(
+    def revoke(self, key_id: str, when: datetime) -> bool:
+        """Ends a key; one that was revoked before keeps its time. Tells whether it went on."""
+        revoked = self._connection.execute(
             update(api_keys)
             .where(*self._visible(), api_keys.c.id == key_id, api_keys.c.revoke_time.is_(None))
             .values(revoke_time=when)
+        )
+        return revoked.rowcount == 1
+
+    def locked(self, key_id: str) -> ApiKey:
+        """One key; nobody else changes it before the end of the transaction. Raises NotFound."""
+        self._connection.execute(
+            select(api_keys.c.id).where(*self._visible(), api_keys.c.id == key_id).with_for_update()
+        )
+        return self.get(key_id)
+
+    def rotate(
+        self, key: ApiKey, prefix: str, secret_hash: str, now: datetime, until: datetime
+    ) -> None:
+        """Gives a locked key its next secret; the ones before work until then at most.
+
+        One whose answer was lost is rotated again, and the secret in use still has its time.
+        """
+        self._connection.execute(
+            update(api_keys)
+            .where(*self._visible(), api_keys.c.id == key.id)
+            .values(prefix=prefix, secret_hash=secret_hash, rotate_time=now)
+        )
+        self._connection.execute(
+            insert(retired_secrets).values(
+                account_id=key.account_id,
+                prefix=key.prefix,
+                api_key_id=key.id,
+                secret_hash=key.secret_hash,
+                create_time=now,
+                expire_time=until,
+            )
+        )
+        self._shorten(key, until)
+
+    def _shorten(self, key: ApiKey, until: datetime) -> None:
+        """No former secret works longer than until then, and few are remembered."""
+        mine = [
+            retired_secrets.c.account_id == key.account_id,
+            retired_secrets.c.api_key_id == key.id,
+        ]
+        newest = (
+            select(retired_secrets.c.prefix)
+            .where(*mine)
+            .order_by(retired_secrets.c.create_time.desc(), retired_secrets.c.prefix)
+            .limit(RETIRED_SECRETS_MAX)
+        )
+        self._connection.execute(
+            delete(retired_secrets).where(*mine, retired_secrets.c.prefix.not_in(newest))
+        )
+        self._connection.execute(
+            update(retired_secrets)
+            .where(*mine, retired_secrets.c.expire_time > until)
+            .values(expire_time=until)
         )
 
     def _visible(self) -> list[ColumnElement[bool]]:
@@ -80,27 +150,53 @@ class KeyStore:
         return conditions
 
 
-def key_by_prefix(connection: Connection, prefix: str) -> tuple[ApiKey, Account] | None:
-    """The key with this prefix and its account, whatever the account: nobody is known yet."""
+def key_by_prefix(
+    connection: Connection, prefix: str
+) -> tuple[ApiKey, Account, datetime | None] | None:
+    """The key that has or had this prefix, with its account, whatever the account.
+
+    A key that had it comes with the hash of that secret, and the time when that ends.
+    """
+    with_account = api_keys.join(accounts, accounts.c.id == api_keys.c.account_id)
+    row = connection.execute(
+        select(api_keys, *_OF_ACCOUNT).select_from(with_account).where(api_keys.c.prefix == prefix)
+    ).one_or_none()
+    if row is not None:
+        return _key_from_row(row), _account_of_key(row), None
     row = connection.execute(
         select(
             api_keys,
-            accounts.c.name.label("account_name"),
-            accounts.c.status,
-            accounts.c.create_time.label("account_create_time"),
+            *_OF_ACCOUNT,
+            retired_secrets.c.secret_hash.label("retired_hash"),
+            retired_secrets.c.expire_time.label("retired_expire_time"),
         )
-        .join(accounts, accounts.c.id == api_keys.c.account_id)
-        .where(api_keys.c.prefix == prefix)
+        .select_from(
+            with_account.join(
+                retired_secrets,
+                and_(
+                    retired_secrets.c.account_id == api_keys.c.account_id,
+                    retired_secrets.c.api_key_id == api_keys.c.id,
+                ),
+            )
+        )
+        .where(retired_secrets.c.prefix == prefix)
     ).one_or_none()
     if row is None:
         return None
-    account = Account(
-        id=row.account_id,
-        name=row.account_name,
-        status=AccountStatus(row.status),
-        create_time=row.account_create_time,
+    key = replace(_key_from_row(row), secret_hash=row.retired_hash)
+    return key, _account_of_key(row), row.retired_expire_time
+
+
+def forget_secrets(connection: Connection, before: datetime) -> int:
+    """Deletes retired secrets that ended before this time; says how many."""
+    old = (
+        select(retired_secrets.c.prefix)
+        .where(retired_secrets.c.expire_time < before)
+        .limit(FORGET_BATCH)
     )
-    return _key_from_row(row), account
+    return connection.execute(
+        delete(retired_secrets).where(retired_secrets.c.prefix.in_(old))
+    ).rowcount
 
 
 def note_uses(connection: Connection, uses: Mapping[tuple[str, str], datetime]) -> None:
@@ -119,6 +215,16 @@ def note_uses(connection: Connection, uses: Mapping[tuple[str, str], datetime]) 
     )
 
 
+def _account_of_key(row: Row[Any]) -> Account:
+    return Account(
+        id=row.account_id,
+        name=row.account_name,
+        status=AccountStatus(row.account_status),
+        create_time=row.account_create_time,
+        update_time=row.account_update_time,
+    )
+
+
 def _key_from_row(row: Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
@@ -131,5 +237,6 @@ def _key_from_row(row: Row[Any]) -> ApiKey:
         expire_time=row.expire_time,
         revoke_time=row.revoke_time,
         last_use_time=row.last_use_time,
+        rotate_time=row.rotate_time,
         create_time=row.create_time,
     )

@@ -94,6 +94,11 @@ class SiteStore:
         ).one_or_none()
         return None if row is None else _site_from_row(row)
 
+    def active(self, site_id: str) -> Site | None:
+        """The site that somebody works on: the one they chose, or the oldest they may see."""
+        chosen = self.find(site_id) if site_id else None
+        return chosen or self.first()
+
     def list_sites(self, query: PageQuery) -> tuple[list[Site], str, int]:
         """One page, the token of the next one, and how many there are."""
         page = paginate(

@@ -164,7 +164,7 @@ async def test_a_key_limited_to_a_site_cannot_make_one_that_reaches_further(worl
 async def test_the_last_use_is_written_once_a_minute(world):
     owner = await world.owner()
     key = await world.make_key(owner.header)
-    [run] = world.identity.parts.loops
+    [run, _forgetting] = world.identity.parts.loops
     write = run.__self__.write
     start = clock.now().replace(second=10)
     with clock.frozen(lambda: start):

@@ -1,6 +1,7 @@
 """What the gateway asks of identity: principals behind credentials, scopes behind choices."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from writer.identity.v1 import identity_pb2, identity_pb2_grpc
@@ -87,7 +88,13 @@ async def test_a_token_for_a_user_who_is_gone_is_refused(world):
     header = await world.add_user((await world.owner()).session.account.id, "admin")
     who = await world.caller(header)
     elsewhere = await world.owner("bob@example.com")
-    moved = world.token(who.principal.removeprefix("user:"), elsewhere.session.account.id, "admin")
+    user_id = who.principal.removeprefix("user:")
+    moved = world.tokens.mint(
+        SimpleNamespace(
+            id=user_id, account_id=elsewhere.session.account.id, role=SimpleNamespace(value="admin")
+        ),
+        who.session_id,
+    )
     with pytest.raises(Refusal) as caught:
         await world.authenticator.authenticate(f"Bearer {moved}")
     assert caught.value.reason == "UNAUTHENTICATED"

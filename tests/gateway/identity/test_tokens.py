@@ -11,6 +11,7 @@ import pytest
 from chassis import clock
 from chassis.caller import Caller, Signer, Verifier
 from chassis.errors import Refusal
+from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.tokens import AUDIENCE, TYPE, AccessTokens
 
 USER = SimpleNamespace(id="u1", account_id="a1", role=SimpleNamespace(value="owner"))
@@ -19,13 +20,13 @@ HEADERS = {"kid": "gateway", "typ": TYPE}
 
 @pytest.fixture
 def tokens(keys):
-    return AccessTokens("gateway", keys.gateway)
+    return AccessTokens("gateway", SigningKeys("gateway", keys.gateway))
 
 
 def _claims(**changes):
     now_s = int(clock.now().timestamp())
     claims = {"iss": "gateway", "aud": AUDIENCE, "sub": "user:u1", "iat": now_s}
-    claims |= {"exp": now_s + 60, "account": "a1", "role": "owner"}
+    claims |= {"exp": now_s + 60, "account": "a1", "role": "owner", "sid": "s1"}
     return {name: value for name, value in (claims | changes).items() if value is not None}
 
 
@@ -36,7 +37,7 @@ def _refusal(tokens, token):
 
 
 def test_a_token_says_whose_it_is_and_until_when(tokens):
-    claims = tokens.verify(tokens.mint(USER))
+    claims = tokens.verify(tokens.mint(USER, "s1"))
     assert (claims.user_id, claims.account_id) == ("u1", "a1")
     assert claims.expire_time > clock.now() + timedelta(minutes=14)
 
@@ -62,6 +63,8 @@ def test_the_forger_of_these_tests_can_make_a_good_one(tokens, keys):
         {"iat": None},
         {"account": None},
         {"account": ["a1"]},
+        {"sid": None},
+        {"sid": 1},
     ],
     ids=str,
 )
@@ -88,7 +91,7 @@ def test_another_trusted_process_cannot_sign_for_a_user(tokens, keys):
 def test_a_token_without_a_signature_is_refused(tokens):
     unsigned = jwt.encode(_claims(), None, algorithm="none", headers=HEADERS)
     assert _refusal(tokens, unsigned).reason == "UNAUTHENTICATED"
-    kept = ".".join([*unsigned.split(".")[:2], tokens.mint(USER).split(".")[2]])
+    kept = ".".join([*unsigned.split(".")[:2], tokens.mint(USER, "s1").split(".")[2]])
     assert _refusal(tokens, kept).reason == "UNAUTHENTICATED"
 
 
@@ -99,7 +102,7 @@ def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(tokens, keys)
 
 
 def test_a_changed_token_is_refused_wherever_it_was_changed(tokens):
-    token = tokens.mint(USER)
+    token = tokens.mint(USER, "s1")
     header, claims, signature = token.split(".")
     other = _encode(json.loads(_decode(claims)) | {"account": "a2"})
     for changed in (
@@ -117,7 +120,7 @@ def test_a_changed_token_is_refused_wherever_it_was_changed(tokens):
 
 
 def test_a_refused_token_is_not_quoted_by_its_refusal(tokens):
-    token = tokens.mint(USER)[:-8] + "AAAAAAAA"
+    token = tokens.mint(USER, "s1")[:-8] + "AAAAAAAA"
     refusal = _refusal(tokens, token)
     told = f"{refusal!r} {refusal.metadata} {refusal.__cause__!r}"
     assert not any(part in told for part in token.split("."))
@@ -133,7 +136,7 @@ def test_a_caller_token_is_not_an_access_token(tokens, keys):
 def test_an_access_token_is_not_a_caller_token(tokens, keys):
     for audience in ("identity", "tasks", "gateway"):
         with pytest.raises(Refusal) as caught:
-            Verifier(keys.trusted, audience).verify(tokens.mint(USER))
+            Verifier(keys.trusted, audience).verify(tokens.mint(USER, "s1"))
         assert caught.value.reason == "UNAUTHENTICATED"
 
 

@@ -26,10 +26,11 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from writer.identity.v1 import rotation_pb2 as writer_dot_identity_dot_v1_dot_rotation__pb2
 from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!writer/identity/v1/identity.proto\x12\x12writer.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fwriter/options/v1/options.proto\"r\n\x04Role\"j\n\x05Value\x12\x14\n\x10role_unspecified\x10\x00\x12\n\n\x06viewer\x10\x01\x12\n\n\x06\x65\x64itor\x10\x02\x12\t\n\x05\x61\x64min\x10\x03\x12\t\n\x05owner\x10\x04\x12\r\n\tdeveloper\x10\x05\x12\x0e\n\nsystem_bot\x10\x06\"\xdf\x01\n\x07\x41\x63\x63ount\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x06status\x18\x03 \x01(\x0e\x32\".writer.identity.v1.Account.Status\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x06Status\x12\x16\n\x12status_unspecified\x10\x00\x12\t\n\x05trial\x10\x01\x12\n\n\x06\x61\x63tive\x10\x02\x12\r\n\tsuspended\x10\x03\x12\r\n\tcancelled\x10\x04\"\x8e\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12,\n\x04role\x18\x04 \x01(\x0e\x32\x1e.writer.identity.v1.Role.Value\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xaf\x01\n\x07Session\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x14\n\x0c\x65xpires_in_s\x18\x02 \x01(\x05\x12&\n\x04user\x18\x03 \x01(\x0b\x32\x18.writer.identity.v1.User\x12,\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32\x1b.writer.identity.v1.Account\x12\x0f\n\x07site_id\x18\x05 \x01(\t\x12\x11\n\tsector_id\x18\x06 \x01(\t\"\xb5\x01\n\x02Me\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.writer.identity.v1.User\x12+\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x1a.writer.identity.v1.ApiKey\x12,\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x1b.writer.identity.v1.Account\x12,\n\x04role\x18\x04 \x01(\x0e\x32\x1e.writer.identity.v1.Role.Value\"\x97\x03\n\x06\x41piKey\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x04name\x18\x02 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\xc8\x01\x32\x02\\S\x12\x36\n\x04role\x18\x03 \x01(\x0e\x32\x1e.writer.identity.v1.Role.ValueB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12 \n\x0flimited_site_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x14\n\x06prefix\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03key\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xe3\x01\n\x0fRegisterRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x18\xfe\x01`\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\n\x18\xc8\x01\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\x0c\x61\x63\x63ount_name\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1b\n\tsite_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\x0bsector_name\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1b\n\nrequest_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"O\n\x0cLoginRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xfe\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\x0e\n\x0cGetMeRequest\"k\n\x13\x43reateApiKeyRequest\x12\x37\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.writer.identity.v1.ApiKeyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x85\x01\n\x12ListApiKeysRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\"p\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.writer.identity.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\".\n\x13RevokeApiKeyRequest\x12\x17\n\x02id\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xbaH\x04r\x02\x10\x01\x32\x94\x06\n\x0fIdentityService\x12}\n\x08Register\x12#.writer.identity.v1.RegisterRequest\x1a\x1b.writer.identity.v1.Session\"/\xa2\xbb\x18\x0b\x08\x01 \xc9\x01*\x04\x61uth\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12q\n\x05Login\x12 .writer.identity.v1.LoginRequest\x1a\x1b.writer.identity.v1.Session\")\xa2\xbb\x18\x08\x08\x01*\x04\x61uth\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12\x66\n\x05GetMe\x12 .writer.identity.v1.GetMeRequest\x1a\x16.writer.identity.v1.Me\"#\xa2\xbb\x18\x08\x08\x02*\x04\x61uth\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/auth/me\x12\x8a\x01\n\x0c\x43reateApiKey\x12\'.writer.identity.v1.CreateApiKeyRequest\x1a\x1a.writer.identity.v1.ApiKey\"5\xa2\xbb\x18\x0b\x08\x06 \xc9\x01*\x04\x61uth\x82\xd3\xe4\x93\x02 \"\x15/api/v1/auth/api_keys:\x07\x61pi_key\x12\x89\x01\n\x0bListApiKeys\x12&.writer.identity.v1.ListApiKeysRequest\x1a\'.writer.identity.v1.ListApiKeysResponse\")\xa2\xbb\x18\x08\x08\x06*\x04\x61uth\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/auth/api_keys\x12\x8d\x01\n\x0cRevokeApiKey\x12\'.writer.identity.v1.RevokeApiKeyRequest\x1a\x1a.writer.identity.v1.ApiKey\"8\xa2\xbb\x18\x08\x08\x06*\x04\x61uth\x82\xd3\xe4\x93\x02&\"!/api/v1/auth/api_keys/{id}/revoke:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!writer/identity/v1/identity.proto\x12\x12writer.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!writer/identity/v1/rotation.proto\x1a\x1fwriter/options/v1/options.proto\"r\n\x04Role\"j\n\x05Value\x12\x14\n\x10role_unspecified\x10\x00\x12\n\n\x06viewer\x10\x01\x12\n\n\x06\x65\x64itor\x10\x02\x12\t\n\x05\x61\x64min\x10\x03\x12\t\n\x05owner\x10\x04\x12\r\n\tdeveloper\x10\x05\x12\x0e\n\nsystem_bot\x10\x06\"\xb7\x02\n\x07\x41\x63\x63ount\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x32\n\x06status\x18\x03 \x01(\x0e\x32\".writer.identity.v1.Account.Status\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61llowed_origins\x18\x05 \x03(\t\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x06Status\x12\x16\n\x12status_unspecified\x10\x00\x12\t\n\x05trial\x10\x01\x12\n\n\x06\x61\x63tive\x10\x02\x12\r\n\tsuspended\x10\x03\x12\r\n\tcancelled\x10\x04\"\xb4\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12,\n\x04role\x18\x04 \x01(\x0e\x32\x1e.writer.identity.v1.Role.Value\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x61\x63tive_site_id\x18\x06 \x01(\t\x12\x18\n\x10granted_site_ids\x18\x07 \x03(\t\x12\x33\n\x0f\x64\x65\x61\x63tivate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe4\x01\n\x07Session\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x14\n\x0c\x65xpires_in_s\x18\x02 \x01(\x05\x12&\n\x04user\x18\x03 \x01(\x0b\x32\x18.writer.identity.v1.User\x12,\n\x07\x61\x63\x63ount\x18\x04 \x01(\x0b\x32\x1b.writer.identity.v1.Account\x12\x0f\n\x07site_id\x18\x05 \x01(\t\x12\x11\n\tsector_id\x18\x06 \x01(\t\x12\x15\n\rrefresh_token\x18\x07 \x01(\t\x12\x1c\n\x14refresh_expires_in_s\x18\x08 \x01(\x05\"\xd9\x01\n\x02Me\x12&\n\x04user\x18\x01 \x01(\x0b\x32\x18.writer.identity.v1.User\x12+\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x1a.writer.identity.v1.ApiKey\x12,\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x1b.writer.identity.v1.Account\x12,\n\x04role\x18\x04 \x01(\x0e\x32\x1e.writer.identity.v1.Role.Value\x12\x0f\n\x07site_id\x18\x05 \x01(\t\x12\x11\n\tsector_id\x18\x06 \x01(\t\"\xce\x03\n\x06\x41piKey\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x04name\x18\x02 \x01(\tB\x12\xe2\x41\x01\x02\xbaH\x0br\t\x10\x01\x18\xc8\x01\x32\x02\\S\x12\x36\n\x04role\x18\x03 \x01(\x0e\x32\x1e.writer.identity.v1.Role.ValueB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12 \n\x0flimited_site_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x14\n\x06prefix\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03key\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0brotate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xe3\x01\n\x0fRegisterRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x18\xfe\x01`\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\n\x18\xc8\x01\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\x0c\x61\x63\x63ount_name\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1b\n\tsite_name\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1d\n\x0bsector_name\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1b\n\nrequest_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\"O\n\x0cLoginRequest\x12\x1d\n\x05\x65mail\x18\x01 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xfe\x01\x12 \n\x08password\x18\x02 \x01(\tB\x0e\xe2\x41\x01\x02\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\x0e\n\x0cGetMeRequest\"k\n\x13\x43reateApiKeyRequest\x12\x37\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.writer.identity.v1.ApiKeyB\n\xe2\x41\x01\x02\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x85\x01\n\x12ListApiKeysRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x12\x18\n\x04skip\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\x12\x19\n\x08order_by\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\"p\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.writer.identity.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\".\n\x13RevokeApiKeyRequest\x12\x17\n\x02id\x18\x01 \x01(\tB\x0b\xe2\x41\x01\x02\xbaH\x04r\x02\x10\x01\x32\xa4\x07\n\x0fIdentityService\x12}\n\x08Register\x12#.writer.identity.v1.RegisterRequest\x1a\x1b.writer.identity.v1.Session\"/\xa2\xbb\x18\x0b\x08\x01 \xc9\x01*\x04\x61uth\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12q\n\x05Login\x12 .writer.identity.v1.LoginRequest\x1a\x1b.writer.identity.v1.Session\")\xa2\xbb\x18\x08\x08\x01*\x04\x61uth\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12\x66\n\x05GetMe\x12 .writer.identity.v1.GetMeRequest\x1a\x16.writer.identity.v1.Me\"#\xa2\xbb\x18\x08\x08\x02*\x04\x61uth\x82\xd3\xe4\x93\x02\x11\x12\x0f/api/v1/auth/me\x12\x8a\x01\n\x0c\x43reateApiKey\x12\'.writer.identity.v1.CreateApiKeyRequest\x1a\x1a.writer.identity.v1.ApiKey\"5\xa2\xbb\x18\x0b\x08\x06 \xc9\x01*\x04\x61uth\x82\xd3\xe4\x93\x02 \"\x15/api/v1/auth/api_keys:\x07\x61pi_key\x12\x89\x01\n\x0bListApiKeys\x12&.writer.identity.v1.ListApiKeysRequest\x1a\'.writer.identity.v1.ListApiKeysResponse\")\xa2\xbb\x18\x08\x08\x06*\x04\x61uth\x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/auth/api_keys\x12\x8d\x01\n\x0cRotateApiKey\x12\'.writer.identity.v1.RotateApiKeyRequest\x1a\x1a.writer.identity.v1.ApiKey\"8\xa2\xbb\x18\x08\x08\x06*\x04\x61uth\x82\xd3\xe4\x93\x02&\"!/api/v1/auth/api_keys/{id}/rotate:\x01*\x12\x8d\x01\n\x0cRevokeApiKey\x12\'.writer.identity.v1.RevokeApiKeyRequest\x1a\x1a.writer.identity.v1.ApiKey\"8\xa2\xbb\x18\x08\x08\x06*\x04\x61uth\x82\xd3\xe4\x93\x02&\"!/api/v1/auth/api_keys/{id}/revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEY'].fields_by_name['last_use_time']._serialized_options = b'\342A\001\003'
   _globals['_APIKEY'].fields_by_name['create_time']._loaded_options = None
   _globals['_APIKEY'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_APIKEY'].fields_by_name['rotate_time']._loaded_options = None
+  _globals['_APIKEY'].fields_by_name['rotate_time']._serialized_options = b'\342A\001\003'
   _globals['_REGISTERREQUEST'].fields_by_name['email']._loaded_options = None
   _globals['_REGISTERREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002\272H\007r\005\030\376\001`\001'
   _globals['_REGISTERREQUEST'].fields_by_name['password']._loaded_options = None
@@ -96,38 +99,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTITYSERVICE'].methods_by_name['CreateApiKey']._serialized_options = b'\242\273\030\013\010\006 \311\001*\004auth\202\323\344\223\002 \"\025/api/v1/auth/api_keys:\007api_key'
   _globals['_IDENTITYSERVICE'].methods_by_name['ListApiKeys']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\242\273\030\010\010\006*\004auth\202\323\344\223\002\027\022\025/api/v1/auth/api_keys'
+  _globals['_IDENTITYSERVICE'].methods_by_name['RotateApiKey']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['RotateApiKey']._serialized_options = b'\242\273\030\010\010\006*\004auth\202\323\344\223\002&\"!/api/v1/auth/api_keys/{id}/rotate:\001*'
   _globals['_IDENTITYSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\242\273\030\010\010\006*\004auth\202\323\344\223\002&\"!/api/v1/auth/api_keys/{id}/revoke:\001*'
-  _globals['_ROLE']._serialized_start=215
-  _globals['_ROLE']._serialized_end=329
-  _globals['_ROLE_VALUE']._serialized_start=223
-  _globals['_ROLE_VALUE']._serialized_end=329
-  _globals['_ACCOUNT']._serialized_start=332
-  _globals['_ACCOUNT']._serialized_end=555
-  _globals['_ACCOUNT_STATUS']._serialized_start=470
-  _globals['_ACCOUNT_STATUS']._serialized_end=555
-  _globals['_USER']._serialized_start=558
-  _globals['_USER']._serialized_end=700
-  _globals['_SESSION']._serialized_start=703
-  _globals['_SESSION']._serialized_end=878
-  _globals['_ME']._serialized_start=881
-  _globals['_ME']._serialized_end=1062
-  _globals['_APIKEY']._serialized_start=1065
-  _globals['_APIKEY']._serialized_end=1472
-  _globals['_REGISTERREQUEST']._serialized_start=1475
-  _globals['_REGISTERREQUEST']._serialized_end=1702
-  _globals['_LOGINREQUEST']._serialized_start=1704
-  _globals['_LOGINREQUEST']._serialized_end=1783
-  _globals['_GETMEREQUEST']._serialized_start=1785
-  _globals['_GETMEREQUEST']._serialized_end=1799
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1801
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1908
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1911
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=2044
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=2046
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=2158
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=2160
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=2206
-  _globals['_IDENTITYSERVICE']._serialized_start=2209
-  _globals['_IDENTITYSERVICE']._serialized_end=2997
+  _globals['_ROLE']._serialized_start=250
+  _globals['_ROLE']._serialized_end=364
+  _globals['_ROLE_VALUE']._serialized_start=258
+  _globals['_ROLE_VALUE']._serialized_end=364
+  _globals['_ACCOUNT']._serialized_start=367
+  _globals['_ACCOUNT']._serialized_end=678
+  _globals['_ACCOUNT_STATUS']._serialized_start=593
+  _globals['_ACCOUNT_STATUS']._serialized_end=678
+  _globals['_USER']._serialized_start=681
+  _globals['_USER']._serialized_end=989
+  _globals['_SESSION']._serialized_start=992
+  _globals['_SESSION']._serialized_end=1220
+  _globals['_ME']._serialized_start=1223
+  _globals['_ME']._serialized_end=1440
+  _globals['_APIKEY']._serialized_start=1443
+  _globals['_APIKEY']._serialized_end=1905
+  _globals['_REGISTERREQUEST']._serialized_start=1908
+  _globals['_REGISTERREQUEST']._serialized_end=2135
+  _globals['_LOGINREQUEST']._serialized_start=2137
+  _globals['_LOGINREQUEST']._serialized_end=2216
+  _globals['_GETMEREQUEST']._serialized_start=2218
+  _globals['_GETMEREQUEST']._serialized_end=2232
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=2234
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=2341
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=2344
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=2477
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=2479
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=2591
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=2593
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=2639
+  _globals['_IDENTITYSERVICE']._serialized_start=2642
+  _globals['_IDENTITYSERVICE']._serialized_end=3574
 # @@protoc_insertion_point(module_scope)

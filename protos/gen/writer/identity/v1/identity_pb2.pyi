@@ -117,15 +117,28 @@ class Account(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ALLOWED_ORIGINS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     name: _builtins.str
     """Name, 1 to 200 characters."""
     status: Global___Account.Status.ValueType
     """Whether the account may be used."""
+    etag: _builtins.str
+    """Revision of the account."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was created."""
+
+    @_builtins.property
+    def allowed_origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Web origins whose pages may read the account's answers, such as `https://app.example.com`."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the account was last changed."""
 
     def __init__(
         self,
@@ -134,10 +147,13 @@ class Account(_message.Message):
         name: _builtins.str = ...,
         status: Global___Account.Status.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        allowed_origins: _abc.Iterable[_builtins.str] | None = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "name", b"name", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_origins", b"allowed_origins", "create_time", b"create_time", "etag", b"etag", "id", b"id", "name", b"name", "status", b"status", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -154,6 +170,11 @@ class User(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTIVE_SITE_ID_FIELD_NUMBER: _builtins.int
+    GRANTED_SITE_IDS_FIELD_NUMBER: _builtins.int
+    DEACTIVATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     email: _builtins.str
@@ -162,9 +183,25 @@ class User(_message.Message):
     """What the person is called."""
     role: Global___Role.Value.ValueType
     """What the person may do."""
+    active_site_id: _builtins.str
+    """The site that is meant when none is named; empty for the oldest one."""
+    etag: _builtins.str
+    """Revision of the user."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the user was created."""
+
+    @_builtins.property
+    def granted_site_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sites granted to a viewer or an editor; other roles see all."""
+
+    @_builtins.property
+    def deactivate_time(self) -> _timestamp_pb2.Timestamp:
+        """When the user was deactivated; absent while active."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the user was last changed."""
 
     def __init__(
         self,
@@ -174,10 +211,15 @@ class User(_message.Message):
         name: _builtins.str = ...,
         role: Global___Role.Value.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        active_site_id: _builtins.str = ...,
+        granted_site_ids: _abc.Iterable[_builtins.str] | None = ...,
+        deactivate_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "deactivate_time", b"deactivate_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "email", b"email", "id", b"id", "name", b"name", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_site_id", b"active_site_id", "create_time", b"create_time", "deactivate_time", b"deactivate_time", "email", b"email", "etag", b"etag", "granted_site_ids", b"granted_site_ids", "id", b"id", "name", b"name", "role", b"role", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,14 +237,20 @@ class Session(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     SITE_ID_FIELD_NUMBER: _builtins.int
     SECTOR_ID_FIELD_NUMBER: _builtins.int
+    REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
+    REFRESH_EXPIRES_IN_S_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """Bearer token for the `Authorization` header."""
     expires_in_s: _builtins.int
     """Seconds until the token expires."""
     site_id: _builtins.str
-    """First site of the account that the user may see; empty when there is none."""
+    """The active site, or the oldest one that the user may see; empty when there is none."""
     sector_id: _builtins.str
     """Default sector of that site."""
+    refresh_token: _builtins.str
+    """Is exchanged for the next access token, once; see RefreshSession."""
+    refresh_expires_in_s: _builtins.int
+    """Seconds until the refresh token expires."""
     @_builtins.property
     def user(self) -> Global___User:
         """The user."""
@@ -220,10 +268,12 @@ class Session(_message.Message):
         account: Global___Account | None = ...,
         site_id: _builtins.str = ...,
         sector_id: _builtins.str = ...,
+        refresh_token: _builtins.str = ...,
+        refresh_expires_in_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "account", b"account", "expires_in_s", b"expires_in_s", "sector_id", b"sector_id", "site_id", b"site_id", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "account", b"account", "expires_in_s", b"expires_in_s", "refresh_expires_in_s", b"refresh_expires_in_s", "refresh_token", b"refresh_token", "sector_id", b"sector_id", "site_id", b"site_id", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -231,7 +281,7 @@ Global___Session: _TypeAlias = Session  # noqa: Y015
 
 @_typing.final
 class Me(_message.Message):
-    """Who the caller is."""
+    """Who calls."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -239,8 +289,14 @@ class Me(_message.Message):
     API_KEY_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    SECTOR_ID_FIELD_NUMBER: _builtins.int
     role: Global___Role.Value.ValueType
     """What the caller may do."""
+    site_id: _builtins.str
+    """The site that is meant when none is named; empty when the caller may see none."""
+    sector_id: _builtins.str
+    """Default sector of that site."""
     @_builtins.property
     def user(self) -> Global___User:
         """The user; absent for an API key."""
@@ -260,10 +316,12 @@ class Me(_message.Message):
         api_key: Global___ApiKey | None = ...,
         account: Global___Account | None = ...,
         role: Global___Role.Value.ValueType = ...,
+        site_id: _builtins.str = ...,
+        sector_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "api_key", b"api_key", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "api_key", b"api_key", "role", b"role", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "api_key", b"api_key", "role", b"role", "sector_id", b"sector_id", "site_id", b"site_id", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,6 +343,7 @@ class ApiKey(_message.Message):
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     LAST_USE_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ROTATE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     name: _builtins.str
@@ -296,7 +355,7 @@ class ApiKey(_message.Message):
     prefix: _builtins.str
     """First characters of the key, to recognise it by."""
     key: _builtins.str
-    """The key itself; only in the answer that created it."""
+    """The key itself; only in the answer that created or rotated it."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the key stops working; absent for never."""
@@ -313,6 +372,10 @@ class ApiKey(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the key was created."""
 
+    @_builtins.property
+    def rotate_time(self) -> _timestamp_pb2.Timestamp:
+        """When the key was given its newest secret; absent when it has its first."""
+
     def __init__(
         self,
         *,
@@ -326,10 +389,11 @@ class ApiKey(_message.Message):
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         last_use_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        rotate_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "revoke_time", b"revoke_time", "rotate_time", b"rotate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "key", b"key", "last_use_time", b"last_use_time", "limited_site_id", b"limited_site_id", "name", b"name", "prefix", b"prefix", "revoke_time", b"revoke_time", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "key", b"key", "last_use_time", b"last_use_time", "limited_site_id", b"limited_site_id", "name", b"name", "prefix", b"prefix", "revoke_time", b"revoke_time", "role", b"role", "rotate_time", b"rotate_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

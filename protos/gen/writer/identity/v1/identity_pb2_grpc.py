@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from writer.identity.v1 import identity_pb2 as writer_dot_identity_dot_v1_dot_identity__pb2
+from writer.identity.v1 import rotation_pb2 as writer_dot_identity_dot_v1_dot_rotation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +61,11 @@ class IdentityServiceStub:
                 request_serializer=writer_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysRequest.SerializeToString,
                 response_deserializer=writer_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysResponse.FromString,
                 _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/writer.identity.v1.IdentityService/RotateApiKey',
+                request_serializer=writer_dot_identity_dot_v1_dot_rotation__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=writer_dot_identity_dot_v1_dot_identity__pb2.ApiKey.FromString,
+                _registered_method=True)
         self.RevokeApiKey = channel.unary_unary(
                 '/writer.identity.v1.IdentityService/RevokeApiKey',
                 request_serializer=writer_dot_identity_dot_v1_dot_identity__pb2.RevokeApiKeyRequest.SerializeToString,
@@ -82,9 +88,10 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Exchanges an address and a password for an access token.
+        """Exchanges an address and a password for a session.
 
-        UNAUTHENTICATED in the same words and time for an unknown address and a wrong password.
+        Not idempotent: each call begins a session. UNAUTHENTICATED in the same words and time for an
+        unknown address and a wrong password, RATE_LIMITED after too many failures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,9 +105,7 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Creates an API key. The key itself is in this answer and nowhere else.
-
-        Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+        """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
         reaches no further than its maker: who is limited to some sites must limit it to one of
         those (SITE_FORBIDDEN).
         """
@@ -115,8 +120,17 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateApiKey(self, request, context):
+        """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
+        for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
+        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeApiKey(self, request, context):
-        """Revokes a key. Idempotent.
+        """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +163,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ListApiKeys,
                     request_deserializer=writer_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysRequest.FromString,
                     response_serializer=writer_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=writer_dot_identity_dot_v1_dot_rotation__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=writer_dot_identity_dot_v1_dot_identity__pb2.ApiKey.SerializeToString,
             ),
             'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeApiKey,
@@ -292,6 +311,33 @@ class IdentityService:
             '/writer.identity.v1.IdentityService/ListApiKeys',
             writer_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysRequest.SerializeToString,
             writer_dot_identity_dot_v1_dot_identity__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.identity.v1.IdentityService/RotateApiKey',
+            writer_dot_identity_dot_v1_dot_rotation__pb2.RotateApiKeyRequest.SerializeToString,
+            writer_dot_identity_dot_v1_dot_identity__pb2.ApiKey.FromString,
             options,
             channel_credentials,
             insecure,

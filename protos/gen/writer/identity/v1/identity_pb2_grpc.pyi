@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from writer.identity.v1 import identity_pb2 as _identity_pb2
+from writer.identity.v1 import rotation_pb2 as _rotation_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -40,23 +41,27 @@ class IdentityServiceStub:
     with a token of its own. ALREADY_EXISTS when the address is taken.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]
-    """Exchanges an address and a password for an access token.
+    """Exchanges an address and a password for a session.
 
-    UNAUTHENTICATED in the same words and time for an unknown address and a wrong password.
+    Not idempotent: each call begins a session. UNAUTHENTICATED in the same words and time for an
+    unknown address and a wrong password, RATE_LIMITED after too many failures.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetMeRequest, _identity_pb2.Me]
     """Returns who the caller is."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateApiKeyRequest, _identity_pb2.ApiKey]
-    """Creates an API key. The key itself is in this answer and nowhere else.
-
-    Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+    """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
     reaches no further than its maker: who is limited to some sites must limit it to one of
     those (SITE_FORBIDDEN).
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListApiKeysRequest, _identity_pb2.ListApiKeysResponse]
     """Lists the account's API keys without the keys themselves."""
+    RotateApiKey: _grpc.UnaryUnaryMultiCallable[_rotation_pb2.RotateApiKeyRequest, _identity_pb2.ApiKey]
+    """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
+    for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
+    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]
-    """Revokes a key. Idempotent."""
+    """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -70,23 +75,27 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     with a token of its own. ALREADY_EXISTS when the address is taken.
     """
     Login: _aio.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]  # type: ignore[assignment]
-    """Exchanges an address and a password for an access token.
+    """Exchanges an address and a password for a session.
 
-    UNAUTHENTICATED in the same words and time for an unknown address and a wrong password.
+    Not idempotent: each call begins a session. UNAUTHENTICATED in the same words and time for an
+    unknown address and a wrong password, RATE_LIMITED after too many failures.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetMeRequest, _identity_pb2.Me]  # type: ignore[assignment]
     """Returns who the caller is."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
-    """Creates an API key. The key itself is in this answer and nowhere else.
-
-    Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+    """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
     reaches no further than its maker: who is limited to some sites must limit it to one of
     those (SITE_FORBIDDEN).
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListApiKeysRequest, _identity_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists the account's API keys without the keys themselves."""
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_rotation_pb2.RotateApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
+    """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
+    for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
+    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
-    """Revokes a key. Idempotent."""
+    """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts, users and their credentials."""
@@ -109,9 +118,10 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.Session, _abc.Awaitable[_identity_pb2.Session]]:
-        """Exchanges an address and a password for an access token.
+        """Exchanges an address and a password for a session.
 
-        UNAUTHENTICATED in the same words and time for an unknown address and a wrong password.
+        Not idempotent: each call begins a session. UNAUTHENTICATED in the same words and time for an
+        unknown address and a wrong password, RATE_LIMITED after too many failures.
         """
 
     @_abc_1.abstractmethod
@@ -128,9 +138,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
-        """Creates an API key. The key itself is in this answer and nowhere else.
-
-        Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
+        """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
         reaches no further than its maker: who is limited to some sites must limit it to one of
         those (SITE_FORBIDDEN).
         """
@@ -144,11 +152,22 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the account's API keys without the keys themselves."""
 
     @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _rotation_pb2.RotateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
+        """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
+        for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
+        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended.
+        """
+
+    @_abc_1.abstractmethod
     def RevokeApiKey(
         self,
         request: _identity_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
-        """Revokes a key. Idempotent."""
+        """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

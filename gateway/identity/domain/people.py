@@ -1,0 +1,167 @@
+"""Accounts and their people: who they are, what they may do, and to whom."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+PLAN_AT_START = "free"
+GRANTED_SITES_MAX = 100
+"""Sites granted to one user: they travel in every call's token, which must fit a header."""
+INVITATION_LIFE = timedelta(days=7)
+ORIGINS_MAX = 20
+_ORIGIN = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])"
+    r"(:(?P<port>[0-9]{1,5}))?"
+)
+_USUAL_PORTS = {"http": 80, "https": 443}
+_PORT_MAX = 65_535
+
+
+class Role(StrEnum):
+    """What a person or a program may do, from least to most."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+    OWNER = "owner"
+    DEVELOPER = "developer"
+    SYSTEM_BOT = "system_bot"
+
+
+RANKS = {role: rank for rank, role in enumerate(Role)}
+OWNERS = frozenset({Role.OWNER, Role.DEVELOPER, Role.SYSTEM_BOT})
+"""Who may do all that an owner may: an account always has one of them."""
+OPERATORS = frozenset({Role.DEVELOPER, Role.SYSTEM_BOT})
+"""Who may act on other accounts."""
+GRANTED_ROLES = frozenset({Role.VIEWER, Role.EDITOR})
+"""People with these roles see only the sites granted to them."""
+
+
+class AccountStatus(StrEnum):
+    """Whether an account may be used."""
+
+    TRIAL = "trial"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+
+
+USABLE = frozenset({AccountStatus.TRIAL, AccountStatus.ACTIVE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A customer."""
+
+    id: str
+    name: str
+    status: AccountStatus
+    create_time: datetime
+    update_time: datetime
+    revision: int = 1
+    status_before: AccountStatus | None = None
+    """What a suspended or cancelled account was before, and will be when it is reactivated."""
+    allowed_origins: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether any credential of the account counts."""
+        return self.status in USABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person."""
+
+    id: str
+    account_id: str
+    email: str
+    """In lower case; unique over all accounts."""
+    name: str
+    role: Role
+    password_hash: str = field(repr=False)
+    create_time: datetime
+    update_time: datetime
+    revision: int = 1
+    deactivate_time: datetime | None = None
+    active_site_id: str = ""
+    """The site that is meant when none is named; empty for the oldest one."""
+    granted_sites: tuple[str, ...] = ()
+    """What a viewer or an editor may see; without meaning for other roles."""
+
+    @property
+    def allowed_sites(self) -> tuple[str, ...] | None:
+        """The only sites that the user may see; None means all of the account."""
+        return self.granted_sites if self.role in GRANTED_ROLES else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user with the account."""
+
+    user: User
+    account: Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What somebody who wants an account tells about themselves."""
+
+    email: str
+    password: str = field(repr=False)
+    name: str = ""
+    account_name: str = ""
+    site_name: str = ""
+    sector_name: str = ""
+
+
+def normal_email(text: str) -> str:
+    """The spelling under which an address is stored and looked up."""
+    return text.strip().lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationRequest:
+    """Whom somebody wants to have in the account, and as what."""
+
+    email: str
+    role: Role
+    granted_sites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """A way into an account for one person."""
+
+    id: str
+    account_id: str
+    email: str
+    role: Role
+    granted_sites: tuple[str, ...]
+    secret_hash: str = field(repr=False)
+    user_id: str = ""
+    """Who accepted it."""
+    create_time: datetime
+    expire_time: datetime
+    accept_time: datetime | None = None
+    revoke_time: datetime | None = None
+
+
+def rank_within(role: str, *, acting: bool) -> int:
+    """How high a caller stands in an account; an operator at work on it no higher than an owner."""
+    rank = RANKS[Role(role)]
+    return min(rank, RANKS[Role.OWNER]) if acting else rank
+
+
+def normal_origin(text: str) -> str | None:
+    """The spelling that browsers send of a web origin; None for what is none, and for `*`."""
+    found = _ORIGIN.fullmatch(text.strip().lower())
+    if found is None:
+        return None
+    scheme, host, port = found["scheme"], found["host"], found["port"]
+    if port is None or int(port) == _USUAL_PORTS[scheme]:
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= _PORT_MAX else None
