@@ -296,14 +296,16 @@ def mortal(ground: Ground) -> Plan:
 
 
 def consumers_of(url: str) -> tuple[int, dict[str, int]]:
-    """How much was ever published, and what each consumer has not acknowledged yet."""
+    """How much was ever published, and what each durable consumer has not acknowledged yet."""
 
     async def ask() -> tuple[int, dict[str, int]]:
         client = await nats.connect(url, allow_reconnect=False, connect_timeout=5)
         try:
             stream = client.jetstream(timeout=5)
             found = await stream.consumers_info(STREAM)
-            waiting = {each.name: each.num_pending + each.num_ack_pending for each in found}
+            # Others belong to somebody who just looks on, such as the gateway's event streams.
+            durable = [each for each in found if each.config.durable_name]
+            waiting = {each.name: each.num_pending + each.num_ack_pending for each in durable}
             return (await stream.stream_info(STREAM)).state.last_seq, waiting
         finally:
             await client.close()
