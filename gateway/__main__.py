@@ -17,9 +17,15 @@ from chassis.server import Server
 from chassis.settings import Settings, SettingsError
 from gateway.app import build_app, build_upstream
 from gateway.authentication import CachedAuthenticator, CachedScopes
+from gateway.bounds import Bounds
 from gateway.contracts import load_contracts
+from gateway.cors import ListedOrigins
+from gateway.counters import counter_for
 from gateway.identity.wiring import wire_identity
+from gateway.metrics import Metrics, MetricsPage
+from gateway.security import SecurityHeaders
 from gateway.server import HttpServer, http_server, listening_socket
+from gateway.throttles import Throttles, per_minute
 
 log = logging.getLogger("gateway")
 
@@ -39,18 +45,23 @@ def main() -> None:
         if settings.migrate:
             migrate.upgrade(settings.database_url, "gateway.identity")
         listening = _listening(settings)
-        uvloop.run(serve(settings, listening))
+        metrics_listening = _metrics_listening(settings)
+        uvloop.run(serve(settings, listening, metrics_listening))
     except (SettingsError, OSError) as error:
         sys.exit(f"{NAME}: {error}")
 
 
-async def serve(settings: Settings, listening: socket.socket) -> None:
+async def serve(
+    settings: Settings, listening: socket.socket, metrics_listening: socket.socket | None = None
+) -> None:
     """Runs identity and the HTTP server in this event loop until SIGTERM or SIGINT."""
     async with hosting(settings) as host:
-        await _run(host, listening)
+        await _run(host, listening, metrics_listening)
 
 
-async def _run(host: Host, listening: socket.socket) -> None:
+async def _run(
+    host: Host, listening: socket.socket, metrics_listening: socket.socket | None
+) -> None:
     settings = host.settings
     forgetful: list[CachedAuthenticator | CachedScopes] = []
 
@@ -69,34 +80,52 @@ async def _run(host: Host, listening: socket.socket) -> None:
         Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
         reuse_port=settings.reuse_port,
     )
-    contracts = load_contracts()
+    contracts, metrics, bounds = load_contracts(), Metrics(), Bounds.from_settings(settings)
     upstream = build_upstream(
-        contracts, _addresses(settings, identity_listen, server.port), host.signer
+        contracts, _addresses(settings, identity_listen, server.port), host.signer, metrics
     )
+    public_url = settings.extra("WRITER_PUBLIC_URL")
     app = build_app(
         contracts,
         upstream,
         authenticator,
         scopes,
-        public_url=settings.extra("WRITER_PUBLIC_URL"),
+        public_url=public_url,
+        bounds=bounds,
+        origins=_origins(settings),
+        throttles=_throttles(settings),
+        metrics=metrics,
     )
+    http = http_server(
+        app,
+        bounds,
+        security=SecurityHeaders(public_url),
+        trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
+    )
+    servers = [(http, listening)]
+    if metrics_listening is not None:
+        servers.append((http_server(MetricsPage(metrics)), metrics_listening))
     try:
         async with working(host, identity.parts, server, service=IDENTITY):
-            await _serve_http(http_server(app), listening)
+            await _serve_http(servers)
     finally:
         await upstream.close()
 
 
-async def _serve_http(server: HttpServer, listening: socket.socket) -> None:
+async def _serve_http(servers: list[tuple[HttpServer, socket.socket]]) -> None:
     """Serves until a signal; then running requests end before identity does."""
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    serving = [
+        asyncio.create_task(server.serve(sockets=[listening])) for server, listening in servers
+    ]
     stopping = asyncio.create_task(stop_signal())
-    log.info("ready", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for _, listening in servers:
+        log.info("ready", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
+    await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
-    server.should_exit = True
+    for server, _ in servers:
+        server.should_exit = True
     stopping.cancel()
-    await serving
+    await asyncio.gather(*serving)
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -104,6 +133,34 @@ def _listening(settings: Settings) -> socket.socket:
         return listening_socket(settings.listen, settings.extra("WRITER_LISTEN_FD"))
     except (ValueError, OverflowError) as error:
         raise SettingsError(f"WRITER_LISTEN is not host:port: {settings.listen!r}") from error
+
+
+def _metrics_listening(settings: Settings) -> socket.socket | None:
+    address = settings.extra("WRITER_METRICS_LISTEN")
+    if not address:
+        return None
+    try:
+        return listening_socket(address)
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(f"WRITER_METRICS_LISTEN is not host:port: {address!r}") from error
+
+
+def _origins(settings: Settings) -> ListedOrigins:
+    listed = settings.extra("WRITER_ALLOWED_ORIGINS").split(",")
+    try:
+        return ListedOrigins(filter(None, map(str.strip, listed)))
+    except ValueError as error:
+        raise SettingsError(f"WRITER_ALLOWED_ORIGINS: {error}") from error
+
+
+def _throttles(settings: Settings) -> Throttles:
+    variable = "WRITER_THROTTLES"
+    try:
+        limits = per_minute(settings.extra(variable))
+        variable = "WRITER_REDIS_URL"
+        return Throttles(counter_for(settings.extra(variable)), limits)
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from error
 
 
 def _addresses(settings: Settings, identity_listen: str, identity_port: int) -> dict[str, str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -19,48 +21,72 @@ from chassis import ids
 from chassis.errors import Kind, Refusal
 from gateway import errors
 from gateway.answers import Answer
+from gateway.bounds import Bounds
+from gateway.security import SecurityHeaders
 
-HEAD_BYTES_MAX = 32 * 1024
-"""Request line and headers together."""
-HEAD_TIMEOUT_S = 10.0
-"""From the first byte of a request (or the connection) to the end of its headers."""
-KEEP_ALIVE_S = 30
+log = logging.getLogger("gateway.requests")
+
 LINGER_S = 5.0
 """How long the rest of a body is still taken in after its answer, and thrown away. To close at
 once would reset the connection, and most clients would never see why they were refused."""
 DRAIN_S = 10
 """How long running requests may go on after a stop was asked for."""
-CONNECTIONS_MAX = 4_096
 BACKLOG = 2_048
+BOUNDS = Bounds()
+"""The defaults."""
 
 _MALFORMED = Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "This is not an HTTP request.")
-_HEAD_TOO_LARGE = Refusal(
-    Kind.INVALID_ARGUMENT,
-    "HEADERS_TOO_LARGE",
-    f"The address and headers are larger than {HEAD_BYTES_MAX} bytes.",
-)
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a bounded head and a bounded rest."""
+    """uvicorn's HTTP protocol with bounds on the head, the rest, and a reader that reads nothing.
+
+    What is refused here never becomes a request: it gets the envelope and a log line all the same.
+    """
 
     _head_bytes = 0
     _in_head = True
     _in_body = False
     _linger_timer: asyncio.TimerHandle | None = None
     _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
     _refusal: Refusal | None = None
 
+    def __init__(self, *args: Any, bounds: Bounds, security: SecurityHeaders, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._bounds = bounds
+        self._security = security
+        self.timeout_keep_alive = bounds.keep_alive_s  # type: ignore[assignment]
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Starts the clock: a connection that says nothing is closed."""
+        """Starts the clock: a connection that says nothing is closed, one too many at once."""
         super().connection_made(transport)
         self._start_timer()
+        if len(self.connections) > self._bounds.connections:
+            self._refuse(errors.overloaded())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
         self._stop_timer()
         self._stop_lingering()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client takes in less than is written; it gets some time to go on."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._bounds.write_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken in what waited."""
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Ends an idle connection, and one whose client never took in its last answer."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
 
     def data_received(self, data: bytes) -> None:
         """Counts what arrives before the headers are complete."""
@@ -69,8 +95,12 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._head_timer is None:
                 self._start_timer()
         super().data_received(data)
-        if self._in_head and self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self._refuse(_HEAD_TOO_LARGE)
+        if (
+            self._in_head
+            and self._head_bytes > self._bounds.head_bytes
+            and not self.transport.is_closing()
+        ):
+            self._refuse(errors.head_too_large(self._bounds.head_bytes))
 
     def on_message_begin(self) -> None:
         """A new request begins."""
@@ -84,8 +114,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._in_head, self._in_body = False, True
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > HEAD_BYTES_MAX:
-            self._refusal = _HEAD_TOO_LARGE
+        if size > self._bounds.head_bytes:
+            self._refusal = errors.head_too_large(self._bounds.head_bytes)
             raise ValueError("the head is too large")
         super().on_headers_complete()
 
@@ -116,18 +146,35 @@ class BoundedProtocol(HttpToolsProtocol):
             # An answer is on its way on this connection; nothing may be written into it.
             self.transport.close()
             return
-        answer = errors.refused(refusal, ids.new_id())
+        request_id = ids.new_id()
+        answer = errors.refused(refusal, request_id)
+        answer.headers.append((b"x-request-id", request_id.encode()))
+        answer.headers += self._security.missing(answer.headers)
         self.transport.write(_as_bytes(answer))
         self.transport.close()
+        log.info(
+            "refused before it was a request",
+            extra={
+                "request_id": request_id,
+                "status": answer.status,
+                "reason": refusal.reason,
+                "client": self.client[0] if self.client else "",
+            },
+        )
 
     def _start_timer(self) -> None:
         self._stop_timer()
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+        self._head_timer = self.loop.call_later(self._bounds.head_timeout_s, self._give_up)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _stop_lingering(self) -> bool:
         timer, self._linger_timer = self._linger_timer, None
@@ -149,15 +196,26 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def http_server(app: Any) -> HttpServer:
+def http_server(
+    app: Any,
+    bounds: Bounds = BOUNDS,
+    *,
+    security: SecurityHeaders | None = None,
+    trusted_proxies: str = "",
+) -> HttpServer:
     """A server for `app`; serve it with `await server.serve(sockets=[listening])`.
 
-    Setting `should_exit` stops it: running requests get DRAIN_S to end.
+    Setting `should_exit` stops it: running requests get DRAIN_S to end. Behind one of
+    `trusted_proxies` (addresses or networks, comma-separated) the client is who
+    `X-Forwarded-For` says; nobody else is believed.
     """
+    protocol: Any = functools.partial(
+        BoundedProtocol, bounds=bounds, security=security or SecurityHeaders()
+    )
     return HttpServer(
         uvicorn.Config(
             app,
-            http=BoundedProtocol,
+            http=protocol,
             ws="none",
             lifespan="off",
             loop="none",
@@ -165,10 +223,9 @@ def http_server(app: Any) -> HttpServer:
             access_log=False,
             log_config=None,
             server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
+            proxy_headers=trusted_proxies != "",
+            forwarded_allow_ips=trusted_proxies,
             timeout_graceful_shutdown=DRAIN_S,
-            limit_concurrency=CONNECTIONS_MAX,
             backlog=BACKLOG,
         )
     )
@@ -206,6 +263,11 @@ def _as_bytes(answer: Answer) -> bytes:
         STATUS_LINE[answer.status],
         b"content-type: application/json\r\n",
         b"content-length: " + str(len(answer.body)).encode() + b"\r\n",
+        *(
+            b"".join((name, b": ", value, b"\r\n"))
+            for name, value in answer.headers
+            if name != b"connection"
+        ),
         b"connection: close\r\n\r\n",
     ]
     return b"".join(head) + answer.body

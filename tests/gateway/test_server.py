@@ -8,7 +8,8 @@ import httpx
 import pytest
 from writer.tasks.v1 import tasks_pb2
 
-from gateway import bodies, server, transcoding
+from gateway import hangups, server
+from gateway.bounds import Bounds
 from gateway.server import http_server, listening_socket
 
 GET = b"GET /api/v1/writer/tasks/x HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer owner\r\n"
@@ -16,9 +17,9 @@ WAIT_S = 5.0
 
 
 @contextlib.asynccontextmanager
-async def serving(app):
+async def serving(app, **bounds):
     listening = listening_socket("127.0.0.1:0")
-    http = http_server(app)
+    http = http_server(app, Bounds(**bounds))
     task = asyncio.create_task(http.serve(sockets=[listening]))
     try:
         yield listening.getsockname()[1]
@@ -92,7 +93,7 @@ async def test_links_name_the_address_that_was_asked(port, backend):
 @pytest.mark.parametrize(
     "head",
     [
-        b"X-Long: " + b"a" * server.HEAD_BYTES_MAX + b"\r\n\r\n",
+        b"X-Long: " + b"a" * Bounds().head_bytes + b"\r\n\r\n",
         b"".join(b"X-%d: a\r\n" % number for number in range(10_000)) + b"\r\n",
     ],
 )
@@ -104,7 +105,7 @@ async def test_a_head_that_is_too_large_is_refused(connect, backend, head):
 
 
 async def test_an_address_that_is_too_long_is_refused(connect):
-    long = b"GET /" + b"a" * server.HEAD_BYTES_MAX + b" HTTP/1.1\r\nHost: t\r\n\r\n"
+    long = b"GET /" + b"a" * Bounds().head_bytes + b" HTTP/1.1\r\nHost: t\r\n\r\n"
     assert parsed(await talk(connect, long))[0] == 431
 
 
@@ -113,7 +114,7 @@ async def test_a_header_that_never_ends_is_cut_off(connect):
     writer.write(GET + b"X-Long: ")
     sent = 0
     async with asyncio.timeout(WAIT_S):
-        while sent < 100 * server.HEAD_BYTES_MAX:
+        while sent < 100 * Bounds().head_bytes:
             try:
                 writer.write(b"a" * 4096)
                 await writer.drain()
@@ -121,7 +122,7 @@ async def test_a_header_that_never_ends_is_cut_off(connect):
                 break
             sent += 4096
             await asyncio.sleep(0)
-    assert sent < 100 * server.HEAD_BYTES_MAX
+    assert sent < 100 * Bounds().head_bytes
 
 
 @pytest.mark.parametrize(
@@ -150,9 +151,8 @@ async def test_a_body_framed_in_two_ways_is_refused(connect, backend, framing):
 
 
 @pytest.mark.parametrize("start", [b"", GET, b"GET /api"])
-async def test_a_head_that_does_not_arrive_is_given_up(stack, monkeypatch, start):
-    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.1)
-    async with serving(stack.app) as port:
+async def test_a_head_that_does_not_arrive_is_given_up(stack, start):
+    async with serving(stack.app, head_timeout_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
         async with asyncio.timeout(WAIT_S):
@@ -161,15 +161,13 @@ async def test_a_head_that_does_not_arrive_is_given_up(stack, monkeypatch, start
     assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(stack, monkeypatch):
-    monkeypatch.setattr(
-        bodies.read_body, "__kwdefaults__", {**bodies.read_body.__kwdefaults__, "timeout_s": 0.1}
-    )
+async def test_a_body_that_does_not_arrive_is_given_up(make_stack):
     post = (
         b"POST /api/v1/auth/login HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
         b'Content-Length: 100\r\n\r\n{"email":'
     )
-    async with serving(stack.app) as port:
+    bounds = Bounds(body_timeout_s=0.1)
+    async with make_stack("identity", bounds=bounds) as stack, serving(stack.app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post)
         async with asyncio.timeout(WAIT_S):
@@ -189,7 +187,7 @@ async def test_who_sends_too_much_is_told_so_and_may_go_on_with_the_connection(p
     async with httpx.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
         url = f"http://127.0.0.1:{port}/api/v1/writer/tasks"
         for path, status in ((url, 413), (f"{url}/none/of/this", 404)):
-            answer = await client.post(path, content=b" " * 20 * bodies.BODY_BYTES_MAX)
+            answer = await client.post(path, content=b" " * 20 * Bounds().body_bytes)
             assert answer.status_code == status
         assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
 
@@ -211,8 +209,7 @@ async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypa
 
 async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkeypatch):
     monkeypatch.setattr(server, "LINGER_S", WAIT_S * 10)
-    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.1)
-    async with serving(stack.app) as port:
+    async with serving(stack.app, keep_alive_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(LOGIN + CHUNK * 17 + b"0\r\n\r\n")
         async with asyncio.timeout(WAIT_S):
@@ -221,7 +218,7 @@ async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkey
 
 
 async def test_a_read_is_cancelled_when_its_client_hangs_up(connect, backend, monkeypatch):
-    monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
+    monkeypatch.setattr(hangups, "WATCH_AFTER_S", 0.01)
     cancelled = []
 
     async def stall(request, context):
@@ -240,7 +237,7 @@ async def test_a_read_is_cancelled_when_its_client_hangs_up(connect, backend, mo
 
 
 async def test_a_write_goes_on_when_its_client_hangs_up(connect, backend, task, monkeypatch):
-    monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
+    monkeypatch.setattr(hangups, "WATCH_AFTER_S", 0.01)
     hung_up, done = asyncio.Event(), []
 
     async def work(request, context):

@@ -1,0 +1,56 @@
+"""What every call of a method passes before its body is read: who, from where, how often."""
+
+from __future__ import annotations
+
+from gateway import errors
+from gateway.authentication import ANONYMOUS, Authenticator, Principal
+from gateway.contracts import Method
+from gateway.cors import Cors
+from gateway.exchange import Exchange
+from gateway.metrics import Metrics
+from gateway.throttles import Throttles, address_key
+
+
+class Entrance:
+    """Lets a request in, or refuses it; the same for answers and for streams."""
+
+    def __init__(
+        self, authenticator: Authenticator, cors: Cors, throttles: Throttles, metrics: Metrics
+    ) -> None:
+        self._authenticator = authenticator
+        self._cors = cors
+        self._throttles = throttles
+        self._metrics = metrics
+
+    def scope_of(self, method: Method, verb: str) -> str:
+        """The throttle scope of a route; asked once, at the start. Raises ContractError."""
+        return self._throttles.scope_of(method, verb)
+
+    async def admit(self, method: Method, throttle: str, exchange: Exchange) -> Principal:
+        """The principal behind a request. Raises a refusal.
+
+        Credentials come first, because limits and origins belong to an account; a refused
+        credential costs no service a call.
+        """
+        exchange.require_single_headers()
+        principal = await self._principal(method, exchange)
+        account_id = principal.account_id
+        await self._cors.check(exchange, account_id)
+        who = account_id or address_key(exchange.client)
+        standing = await self._throttles.count(throttle, who)
+        if standing is not None:
+            exchange.reply_headers += standing.headers()
+            if standing.is_over:
+                self._metrics.throttled(throttle)
+                raise errors.rate_limited(throttle, standing.limit, standing.reset_s)
+        return principal
+
+    async def _principal(self, method: Method, exchange: Exchange) -> Principal:
+        if method.access == "public":
+            return ANONYMOUS
+        sent = exchange.headers.get(b"authorization")
+        principal = await self._authenticator.authenticate(
+            None if sent is None else sent.decode("latin-1")
+        )
+        exchange.principal, exchange.account_id = principal.principal, principal.account_id
+        return principal
