@@ -11,7 +11,7 @@ import logging
 from collections import OrderedDict
 
 from limits.aio.storage import RedisStorage
-from limits.errors import StorageError
+from limits.errors import ConfigurationError, StorageError
 
 from chassis import clock
 from gateway.throttles import Counter
@@ -87,13 +87,16 @@ def counter_for(redis_url: str) -> Counter:
         return MemoryCounter()
     if not redis_url.startswith(_SCHEMES):
         raise ValueError(f"must begin with one of {', '.join(_SCHEMES)}")
-    shared = RedisStorage(
-        f"async+{redis_url}",
-        implementation="redispy",
-        key_prefix="writer-throttles",
-        wrap_exceptions=True,
-        socket_connect_timeout=TIMEOUT_S,
-        socket_timeout=TIMEOUT_S,
-        max_connections=CONNECTIONS_MAX,
-    )
+    try:
+        shared = RedisStorage(
+            f"async+{redis_url}",
+            implementation="redispy",
+            key_prefix="writer-throttles",
+            wrap_exceptions=True,
+            socket_connect_timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            max_connections=CONNECTIONS_MAX,
+        )
+    except ConfigurationError as error:
+        raise ValueError("must name a host and a port") from error
     return SharedCounter(shared, MemoryCounter())
