@@ -17,7 +17,8 @@ from gateway.security import SecurityHeaders
 log = logging.getLogger("gateway.requests")
 
 _CLOSED = 499
-"""In the log only: the client hung up before it was answered."""
+_GONE = "CLIENT_GONE"
+"""In log and metrics only: the client hung up before it was answered, or before the end."""
 
 
 class Edge:
@@ -54,6 +55,7 @@ class Edge:
             await self._app(scope, receive, reply)
         except ClientGone:
             reply.status = reply.status or _CLOSED
+            exchange.outcome = _GONE
         except Refusal as refusal:
             await reply.refuse(refusal)
         except Exception:

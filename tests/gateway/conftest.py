@@ -181,7 +181,8 @@ async def open_stack(*peers, **options):
         await servers[peer].ready()
     addresses = {peer: f"127.0.0.1:{server.port}" for peer, server in servers.items()}
     contracts = load_contracts()
-    upstream = build_upstream(contracts, addresses, Signer("gateway", key))
+    signer = Signer("gateway", key)
+    upstream = build_upstream(contracts, addresses, signer, options.get("metrics"))
     credentials = Credentials()
     app = build_app(contracts, upstream, credentials, Sites(), **options)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

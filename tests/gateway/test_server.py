@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 
 import httpx
 import pytest
+from support import sockets
+from support.sockets import WAIT_S, serving, wait_for
 from writer.tasks.v1 import tasks_pb2
 
 from gateway import hangups, server
@@ -13,19 +14,6 @@ from gateway.bounds import Bounds
 from gateway.server import http_server, listening_socket
 
 GET = b"GET /api/v1/writer/tasks/x HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer owner\r\n"
-WAIT_S = 5.0
-
-
-@contextlib.asynccontextmanager
-async def serving(app, **bounds):
-    listening = listening_socket("127.0.0.1:0")
-    http = http_server(app, Bounds(**bounds))
-    task = asyncio.create_task(http.serve(sockets=[listening]))
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        http.should_exit = True
-        await task
 
 
 @pytest.fixture
@@ -61,14 +49,8 @@ async def talk(connect, *parts):
 
 
 def parsed(raw):
-    head, _, body = raw.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
-
-
-async def wait_for(condition):
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
+    status, _, body = sockets.parsed(raw)
+    return status, body
 
 
 async def test_it_answers_over_a_real_connection_that_is_kept(port, backend, task):
