@@ -29,6 +29,8 @@ log = logging.getLogger("gateway.requests")
 LINGER_S = 5.0
 """How long the rest of a body is still taken in after its answer, and thrown away. To close at
 once would reset the connection, and most clients would never see why they were refused."""
+FRAME_BYTES_MAX = 6
+"""Around each byte of a body that comes in the smallest chunks."""
 DRAIN_S = 10
 """How long running requests may go on after a stop was asked for."""
 BACKLOG = 2_048
@@ -47,6 +49,9 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
     _in_body = False
+    _body_bytes = 0
+    _frame_bytes = 0
+    """Received since the head and no body: the frames of chunks, and trailers."""
     _linger_timer: asyncio.TimerHandle | None = None
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
@@ -94,13 +99,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_timer is None:
                 self._start_timer()
+        elif self._in_body:
+            self._frame_bytes += len(data)
         super().data_received(data)
-        if (
-            self._in_head
-            and self._head_bytes > self._bounds.head_bytes
-            and not self.transport.is_closing()
-        ):
+        if self._is_too_much() and not self.transport.is_closing():
             self._refuse(errors.head_too_large(self._bounds.head_bytes))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header; what comes behind the body (trailers) nobody has asked for."""
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Hands the body on; what is not body is bounded by what is."""
+        self._body_bytes += len(body)
+        self._frame_bytes -= len(body)
+        super().on_body(body)
 
     def on_message_begin(self) -> None:
         """A new request begins."""
@@ -113,6 +127,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The head is there; its size is checked once more, whatever else came with it."""
         self._stop_timer()
         self._in_head, self._in_body = False, True
+        self._body_bytes = self._frame_bytes = 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._bounds.head_bytes:
             self._refusal = errors.head_too_large(self._bounds.head_bytes)
@@ -161,6 +176,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 "client": self.client[0] if self.client else "",
             },
         )
+
+    def _is_too_much(self) -> bool:
+        if self._in_head:
+            return self._head_bytes > self._bounds.head_bytes
+        frames_max = self._bounds.head_bytes + FRAME_BYTES_MAX * self._body_bytes
+        return self._in_body and self._frame_bytes > frames_max
 
     def _start_timer(self) -> None:
         self._stop_timer()

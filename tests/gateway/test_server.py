@@ -1,4 +1,4 @@
-"""The HTTP server over real sockets: bounds on heads, bodies and time, and hang-ups."""
+"""The HTTP server over real sockets: bounds on heads, bodies and time."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from support import sockets
 from support.sockets import WAIT_S, serving, wait_for
 from writer.tasks.v1 import tasks_pb2
 
-from gateway import hangups, server
+from gateway import server
 from gateway.bounds import Bounds
 from gateway.server import http_server, listening_socket
 
@@ -197,49 +197,6 @@ async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkey
         async with asyncio.timeout(WAIT_S):
             assert parsed(await reader.read())[0] == 413
         writer.close()
-
-
-async def test_a_read_is_cancelled_when_its_client_hangs_up(connect, backend, monkeypatch):
-    monkeypatch.setattr(hangups, "WATCH_AFTER_S", 0.01)
-    cancelled = []
-
-    async def stall(request, context):
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(request.id)
-            raise
-
-    backend.answers["GetTask"] = stall
-    _, writer = await connect()
-    writer.write(GET + b"\r\n")
-    await wait_for(lambda: backend.heard)
-    writer.close()
-    await wait_for(lambda: cancelled)
-
-
-async def test_a_write_goes_on_when_its_client_hangs_up(connect, backend, task, monkeypatch):
-    monkeypatch.setattr(hangups, "WATCH_AFTER_S", 0.01)
-    hung_up, done = asyncio.Event(), []
-
-    async def work(request, context):
-        await hung_up.wait()
-        await asyncio.sleep(0.05)
-        done.append(list(request.ids))
-        return tasks_pb2.Task()
-
-    backend.answers["GenerateContent"] = work
-    _, writer = await connect()
-    body = b'{"ids":["a"]}'
-    writer.write(
-        b"POST /api/v1/writer/tasks/auto_generate_content HTTP/1.1\r\nHost: t\r\n"
-        b"Authorization: Bearer owner\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-    )
-    await wait_for(lambda: backend.heard)
-    writer.close()
-    hung_up.set()
-    await wait_for(lambda: done == [["a"]])
 
 
 async def test_a_file_that_breaks_off_closes_the_connection(make_stack, picture):
