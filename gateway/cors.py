@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from gateway import errors
 from gateway.answers import Answer, Headers
+from gateway.authentication import TTL_S, Memory
 from gateway.exchange import Exchange
 
 MAX_AGE_S = 600
@@ -37,24 +38,66 @@ ANY_ORIGIN = (_ALLOW, b"*")
 class Origins(Protocol):
     """Knows which origins accounts allow. Asked for every request of a foreign page."""
 
-    async def allows(self, origin: str, account_id: str) -> bool:
-        """Whether the account allows this origin; with an empty id, whether any account does."""
+    async def is_known(self, origin: str) -> bool:
+        """Whether any account allows this origin: a preflight names no account."""
+
+    async def allows(self, account_id: str, origin: str) -> bool:
+        """Whether this account allows this origin."""
 
 
 class ListedOrigins:
-    """Origins that are allowed for every account, from the settings."""
+    """Origins that are allowed for every account, from the settings; others know the rest."""
 
-    def __init__(self, listed: Iterable[str] = ()) -> None:
+    def __init__(self, listed: Iterable[str] = (), others: Origins | None = None) -> None:
         """Raises ValueError for what no browser would send."""
         self._listed = frozenset(listed)
+        self._others = others
         for origin in self._listed:
             if ORIGIN.fullmatch(origin) is None:
                 raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
 
-    async def allows(self, origin: str, account_id: str) -> bool:
-        """Whether it is listed; the account makes no difference."""
-        del account_id
-        return origin in self._listed
+    async def is_known(self, origin: str) -> bool:
+        """Whether it is listed, or known to the others."""
+        if origin in self._listed:
+            return True
+        return self._others is not None and await self._others.is_known(origin)
+
+    async def allows(self, account_id: str, origin: str) -> bool:
+        """Whether it is listed, or allowed by the account as the others know it."""
+        if origin in self._listed:
+            return True
+        return self._others is not None and await self._others.allows(account_id, origin)
+
+
+class CachedOrigins:
+    """Remembers what accounts allow for a moment, as credentials are."""
+
+    def __init__(self, inner: Origins, *, ttl_s: float = TTL_S) -> None:
+        self._inner = inner
+        self._memory: Memory[tuple[str, str], bool] = Memory(ttl_s)
+
+    async def is_known(self, origin: str) -> bool:
+        """As the origins behind."""
+        return await self._remembered("", origin)
+
+    async def allows(self, account_id: str, origin: str) -> bool:
+        """As the origins behind."""
+        return await self._remembered(account_id, origin)
+
+    def forget(self, account_id: str) -> None:
+        """Drops what an account allows: something about it has changed."""
+        self._memory.forget(account_id)
+
+    async def _remembered(self, account_id: str, origin: str) -> bool:
+        known = self._memory.get((account_id, origin))
+        if known is not None:
+            return known
+        asked = self._memory.forgotten
+        found = await (
+            self._inner.allows(account_id, origin) if account_id else self._inner.is_known(origin)
+        )
+        self._memory.put((account_id, origin), found, account_id, asked)
+        return found
 
 
 class Cors:
@@ -75,7 +118,7 @@ class Cors:
         if (
             len(origin) <= ORIGIN_CHARS_MAX
             and ORIGIN.fullmatch(origin) is not None
-            and await self._origins.allows(origin, "")
+            and await self._origins.is_known(origin)
         ):
             exchange.reply_headers += [
                 (_ALLOW, sent),
@@ -91,8 +134,10 @@ class Cors:
         """Refuses the pages that the account has not allowed, before they do anything."""
         if not exchange.origin:
             return
-        is_known = exchange.origin_is_known
-        if not (is_known and await self._origins.allows(exchange.origin, account_id)):
+        allowed = exchange.origin_is_known
+        if allowed and account_id:
+            allowed = await self._origins.allows(account_id, exchange.origin)
+        if not allowed:
             exchange.reply_headers = [
                 header for header in exchange.reply_headers if header[0] != _ALLOW
             ]

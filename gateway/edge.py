@@ -126,7 +126,7 @@ def _write_line(scope: Any, exchange: Exchange, reply: _Reply, duration_s: float
             "duration_ms": round(duration_s * 1000, 1),
             "principal": exchange.principal,
             "account_id": exchange.account_id,
-            "client": exchange.client,
+            "client": exchange.client_address,
             "origin": exchange.origin,
             "body_bytes": reply.body_bytes,
         },

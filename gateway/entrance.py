@@ -26,17 +26,19 @@ class Entrance:
         """The throttle scope of a route; asked once, at the start. Raises ContractError."""
         return self._throttles.scope_of(method, verb)
 
-    async def admit(self, method: Method, throttle: str, exchange: Exchange) -> Principal:
-        """The principal behind a request. Raises a refusal.
+    async def admit(
+        self, exchange: Exchange, throttle: str, *, is_public: bool = False
+    ) -> Principal:
+        """The principal behind a request, counted in a throttle scope. Raises a refusal.
 
         Credentials come first, because limits and origins belong to an account; a refused
         credential costs no service a call.
         """
         exchange.require_single_headers()
-        principal = await self._principal(method, exchange)
+        principal = ANONYMOUS if is_public else await self.identify(exchange)
         account_id = principal.account_id
         await self._cors.check(exchange, account_id)
-        who = account_id or address_key(exchange.client)
+        who = account_id or address_key(exchange.client_address)
         standing = await self._throttles.count(throttle, who)
         if standing is not None:
             exchange.reply_headers += standing.headers()
@@ -45,9 +47,8 @@ class Entrance:
                 raise errors.rate_limited(throttle, standing.limit, standing.reset_s)
         return principal
 
-    async def _principal(self, method: Method, exchange: Exchange) -> Principal:
-        if method.access == "public":
-            return ANONYMOUS
+    async def identify(self, exchange: Exchange) -> Principal:
+        """Who makes the request, uncounted: what lasts asks again while it lasts."""
         sent = exchange.headers.get(b"authorization")
         principal = await self._authenticator.authenticate(
             None if sent is None else sent.decode("latin-1")

@@ -47,8 +47,8 @@ class Exchange:
     account_id: str = ""
     outcome: str = ""
     """Reason of a refusal."""
-    client: str = ""
-    """Address of the client."""
+    client_address: str = ""
+    """Network address of the client; empty when the server does not know it."""
     origin: str = ""
     """Of the page that asks, when it is not our own."""
     origin_is_known: bool = False
@@ -77,14 +77,13 @@ def exchange_of(scope: Mapping[str, Any]) -> Exchange:
         else:
             headers[name] = value
     sent = headers.get(b"x-request-id", b"")
-    client = scope.get("client")
     sane = REQUEST_ID.fullmatch(sent) is not None and b"x-request-id" not in repeated
     return Exchange(
         headers=headers,
         repeated=frozenset(repeated),
         request_id=sent.decode() if sane else ids.new_id(),
         traceparent=_traceparent(headers.get(b"traceparent", b"")),
-        client=client[0] if client else "",
+        client_address=(scope.get("client") or ("",))[0],
     )
 
 

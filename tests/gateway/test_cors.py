@@ -4,7 +4,7 @@ import httpx
 import pytest
 from writer.identity.v1 import identity_pb2
 
-from gateway.cors import ListedOrigins
+from gateway.cors import CachedOrigins, ListedOrigins
 
 APP, OTHER, NOBODY = "https://app.example", "https://other.example", "https://evil.example"
 TASK = "/api/v1/writer/tasks/x"
@@ -17,11 +17,15 @@ class PerAccount:
 
     def __init__(self, **by_account):
         self.by_account = by_account
+        self.asked = 0
 
-    async def allows(self, origin, account_id):
-        if account_id:
-            return origin in self.by_account.get(account_id, ())
+    async def is_known(self, origin):
+        self.asked += 1
         return any(origin in origins for origins in self.by_account.values())
+
+    async def allows(self, account_id, origin):
+        self.asked += 1
+        return origin in self.by_account.get(account_id, ())
 
 
 @pytest.fixture
@@ -135,8 +139,25 @@ def test_a_listed_origin_is_one_that_a_browser_sends(listed):
         ListedOrigins([APP, listed])
 
 
-async def test_listed_origins_are_for_every_account():
-    origins = ListedOrigins([APP, "http://[::1]:3000"])
-    assert await origins.allows(APP, "anyone")
-    assert await origins.allows("http://[::1]:3000", "")
-    assert not await origins.allows(OTHER, "")
+async def test_listed_origins_are_for_every_account_and_others_know_the_rest():
+    origins = ListedOrigins([APP, "http://[::1]:3000"], PerAccount(a=[OTHER]))
+    assert await origins.allows("anyone", APP)
+    assert await origins.is_known("http://[::1]:3000")
+    assert await origins.is_known(OTHER)
+    assert await origins.allows("a", OTHER)
+    assert not await origins.allows("b", OTHER)
+    assert not await ListedOrigins([APP]).is_known(OTHER)
+
+
+async def test_what_accounts_allow_is_asked_once_until_they_change():
+    accounts = PerAccount(a=[APP])
+    origins = CachedOrigins(accounts)
+    for _ in range(3):
+        assert await origins.allows("a", APP)
+        assert not await origins.allows("b", APP)
+        assert await origins.is_known(APP)
+    assert accounts.asked == 3
+    accounts.by_account["a"] = []
+    assert await origins.allows("a", APP)
+    origins.forget("a")
+    assert not await origins.allows("a", APP)
