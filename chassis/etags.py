@@ -1,9 +1,8 @@
 """Etags that can tell what has changed: a revision, and a digest of each field that it guards.
 
 `7.3f0a9c` is revision 7 of a row whose two guarded fields digest to `3f0` and `a9c`. The revision
-alone decides whether a write may go on; the digests name the fields that differ, without a
-history being kept. A digest is short: with a chance of 1 in 4,096 a changed field is not named,
-and one that was changed and changed back is not named at all; the write is refused all the same.
+alone decides whether a write may go on; the digests name fields that differ, without a history.
+One in 4,096 changes is not named, nor what was changed and changed back: refused all the same.
 """
 
 from __future__ import annotations

@@ -15,17 +15,16 @@ from chassis.keys import load_trusted_keys
 from chassis.process import Host, hosting, stop_signal, working
 from chassis.server import Server
 from chassis.settings import Settings, SettingsError
+from gateway import configuration
 from gateway.app import build_app, build_upstream
 from gateway.authentication import CachedAuthenticator, CachedScopes
 from gateway.bounds import Bounds
 from gateway.contracts import load_contracts
-from gateway.cors import ListedOrigins
-from gateway.counters import counter_for
+from gateway.edge import Edge
 from gateway.identity.wiring import wire_identity
 from gateway.metrics import Metrics, MetricsPage
 from gateway.security import SecurityHeaders
-from gateway.server import HttpServer, http_server, listening_socket
-from gateway.throttles import Throttles, per_minute
+from gateway.server import HttpServer, http_server
 
 log = logging.getLogger("gateway")
 
@@ -44,8 +43,8 @@ def main() -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         if settings.migrate:
             migrate.upgrade(settings.database_url, "gateway.identity")
-        listening = _listening(settings)
-        metrics_listening = _metrics_listening(settings)
+        listening = configuration.listening(settings)
+        metrics_listening = configuration.metrics_listening(settings)
         uvloop.run(serve(settings, listening, metrics_listening))
     except (SettingsError, OSError) as error:
         sys.exit(f"{NAME}: {error}")
@@ -84,25 +83,18 @@ async def _run(
     upstream = build_upstream(
         contracts, _addresses(settings, identity_listen, server.port), host.signer, metrics
     )
-    public_url = settings.extra("WRITER_PUBLIC_URL")
     app = build_app(
         contracts,
         upstream,
         authenticator,
         scopes,
-        public_url=public_url,
+        public_url=settings.extra("WRITER_PUBLIC_URL"),
         bounds=bounds,
-        origins=_origins(settings),
-        throttles=_throttles(settings),
+        origins=configuration.origins(settings),
+        throttles=configuration.throttles(settings),
         metrics=metrics,
     )
-    http = http_server(
-        app,
-        bounds,
-        security=SecurityHeaders(public_url),
-        trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
-    )
-    servers = [(http, listening)]
+    servers = [(_http(settings, app, bounds), listening)]
     if metrics_listening is not None:
         servers.append((http_server(MetricsPage(metrics)), metrics_listening))
     try:
@@ -110,6 +102,15 @@ async def _run(
             await _serve_http(servers)
     finally:
         await upstream.close()
+
+
+def _http(settings: Settings, app: Edge, bounds: Bounds) -> HttpServer:
+    return http_server(
+        app,
+        bounds,
+        security=SecurityHeaders(settings.extra("WRITER_PUBLIC_URL")),
+        trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
+    )
 
 
 async def _serve_http(servers: list[tuple[HttpServer, socket.socket]]) -> None:
@@ -126,41 +127,6 @@ async def _serve_http(servers: list[tuple[HttpServer, socket.socket]]) -> None:
         server.should_exit = True
     stopping.cancel()
     await asyncio.gather(*serving)
-
-
-def _listening(settings: Settings) -> socket.socket:
-    try:
-        return listening_socket(settings.listen, settings.extra("WRITER_LISTEN_FD"))
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(f"WRITER_LISTEN is not host:port: {settings.listen!r}") from error
-
-
-def _metrics_listening(settings: Settings) -> socket.socket | None:
-    address = settings.extra("WRITER_METRICS_LISTEN")
-    if not address:
-        return None
-    try:
-        return listening_socket(address)
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(f"WRITER_METRICS_LISTEN is not host:port: {address!r}") from error
-
-
-def _origins(settings: Settings) -> ListedOrigins:
-    listed = settings.extra("WRITER_ALLOWED_ORIGINS").split(",")
-    try:
-        return ListedOrigins(filter(None, map(str.strip, listed)))
-    except ValueError as error:
-        raise SettingsError(f"WRITER_ALLOWED_ORIGINS: {error}") from error
-
-
-def _throttles(settings: Settings) -> Throttles:
-    variable = "WRITER_THROTTLES"
-    try:
-        limits = per_minute(settings.extra(variable))
-        variable = "WRITER_REDIS_URL"
-        return Throttles(counter_for(settings.extra(variable)), limits)
-    except ValueError as error:
-        raise SettingsError(f"{variable}: {error}") from error
 
 
 def _addresses(settings: Settings, identity_listen: str, identity_port: int) -> dict[str, str]:

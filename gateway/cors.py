@@ -1,9 +1,8 @@
 """Pages of other origins: which may call, and what their browsers are told (CORS).
 
-An account names the origins of its own web apps. A preflight carries no credentials, so it
-passes when any account allows the origin; with credentials the account's own list decides
-before anything is done. Credentials travel in headers, never in cookies: nothing here lets a
-browser send some by itself.
+A preflight carries no credentials, so it passes when any account allows the origin; with
+credentials the account's own list decides before anything is done. Credentials travel in
+headers, never in cookies: nothing here lets a browser send some by itself.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ PER_MINUTE: Mapping[str, int] = {
 OFF = dict.fromkeys(PER_MINUTE, 0)
 IPV6_PREFIX = 64
 """One customer of a provider has at least so many addresses; they count as one."""
+ADDRESS_CHARS_MAX = 64
 _READS = frozenset({"GET", "HEAD"})
 _SPLIT = "writer"
 
@@ -98,7 +99,8 @@ def address_key(client: str) -> str:
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
-        return client
+        # A Unix socket, or a proxy that names its client in words.
+        return client[:ADDRESS_CHARS_MAX]
     if address.version == 6 and address.ipv4_mapped is None:
         return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
     return str(getattr(address, "ipv4_mapped", None) or address)
