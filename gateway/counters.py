@@ -10,9 +10,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 
-from limits.aio.storage import RedisStorage
-from limits.errors import ConfigurationError, StorageError
-
 from chassis import clock
 from gateway.throttles import Counter
 
@@ -51,9 +48,13 @@ class MemoryCounter:
 class SharedCounter:
     """Counts in a place that all share, and in its own while that does not answer."""
 
-    def __init__(self, shared: Counter, own: Counter) -> None:
+    def __init__(
+        self, shared: Counter, own: Counter, failures: tuple[type[Exception], ...] = ()
+    ) -> None:
+        """`failures` is what the shared one raises when it cannot count."""
         self._shared = shared
         self._own = own
+        self._failures = (*failures, OSError, TimeoutError)
         self._silent_until_s: float | None = None
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
@@ -64,7 +65,7 @@ class SharedCounter:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 count = await self._shared.incr(key, expiry, amount)
-        except (StorageError, OSError, TimeoutError) as error:
+        except self._failures as error:
             if self._silent_until_s is None:
                 log.warning(
                     "throttles are counted by each process: the shared counter does not answer",
@@ -87,6 +88,10 @@ def counter_for(redis_url: str) -> Counter:
         return MemoryCounter()
     if not redis_url.startswith(_SCHEMES):
         raise ValueError(f"must begin with one of {', '.join(_SCHEMES)}")
+    # Imported here: it takes 70 ms, and most gateways have no Redis.
+    from limits.aio.storage import RedisStorage
+    from limits.errors import ConfigurationError, StorageError
+
     try:
         shared = RedisStorage(
             f"async+{redis_url}",
@@ -99,4 +104,4 @@ def counter_for(redis_url: str) -> Counter:
         )
     except ConfigurationError as error:
         raise ValueError("must name a host and a port") from error
-    return SharedCounter(shared, MemoryCounter())
+    return SharedCounter(shared, MemoryCounter(), (StorageError,))

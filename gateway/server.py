@@ -255,18 +255,21 @@ def http_server(
 def listening_socket(address: str, inherited_fd: str = "") -> socket.socket:
     """The socket to serve on: an inherited one, or a new one bound to host:port.
 
-    Raises OSError when the address is taken.
+    Raises OSError when the address is taken, ValueError when it is none.
     """
     if inherited_fd:
         return _ready(socket.socket(fileno=int(inherited_fd)))
-    host, _, port = address.rpartition(":")
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        # A bare port would mean every interface, which somebody has to say.
+        raise ValueError(f"{address!r} names no host")
     host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, int(port)))
-    except OSError:
+    except (OSError, OverflowError, ValueError):
         listening.close()
         raise
     return _ready(listening)
