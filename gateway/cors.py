@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from gateway import errors
 from gateway.answers import Answer, Headers
@@ -104,7 +105,8 @@ class Cors:
 
     def __init__(self, origins: Origins, public_url: str = "") -> None:
         self._origins = origins
-        self._own = public_url.encode()
+        address = urlsplit(public_url)
+        self._own = f"{address.scheme}://{address.netloc}".encode()
 
     async def greet(self, scope: Mapping[str, Any], exchange: Exchange) -> str | None:
         """Notes whose page asks; the verb that a preflight asks for, None for all else."""
@@ -145,8 +147,9 @@ class Cors:
     def _is_own(
         self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], sent: bytes
     ) -> bool:
-        if self._own:
-            return sent == self._own
+        if sent == self._own:
+            return True
+        # As the browser reached us. A page that only pretends has no credentials to send.
         return sent == b"%s://%s" % (scope["scheme"].encode(), headers.get(b"host", b""))
 
 

@@ -54,7 +54,7 @@ class SharedCounter:
         """`failures` is what the shared one raises when it cannot count."""
         self._shared = shared
         self._own = own
-        self._failures = (*failures, OSError, TimeoutError)
+        self._failures: tuple[type[Exception], ...] = (*failures, OSError, TimeoutError)
         self._silent_until_s: float | None = None
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:

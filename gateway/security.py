@@ -17,7 +17,7 @@ _ALWAYS: Headers = [
     # Answers are for one principal; whoever may be cached says so itself.
     (b"cache-control", b"no-store"),
 ]
-_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeaders:

@@ -204,7 +204,18 @@ async def test_every_answer_has_the_security_headers(client, backend, task, path
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["x-frame-options"] == "DENY"
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    csp = "default-src 'none'; frame-ancestors 'none'"
+    assert answer.headers["content-security-policy"] == csp
+    assert "strict-transport-security" not in answer.headers
     assert "server" not in answer.headers
+
+
+async def test_https_is_demanded_where_clients_come_by_it(make_stack):
+    async with make_stack("tasks", public_url="https://writer.example") as stack:
+        answer = await stack.client.get("/healthz")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
 async def test_an_endless_credential_is_refused_unread(stack):
