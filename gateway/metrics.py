@@ -36,6 +36,8 @@ class Metrics:
             buckets=SECONDS,
             registry=self._registry,
         )
+        # To look labels up takes longer than to count; they are as few as the labels are bounded.
+        self._known: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._in_flight = Gauge(
             "writer_gateway_requests_in_flight",
             "Requests that are being answered.",
@@ -61,9 +63,14 @@ class Metrics:
     def ended(self, route: str, verb: str, status: int, duration_s: float) -> None:
         """A request has ended."""
         self._in_flight.dec()
-        route, verb = route or _NO_ROUTE, verb if verb in _VERBS else "other"
-        self._requests.labels(route, verb, str(status)).inc()
-        self._seconds.labels(route, verb).observe(duration_s)
+        key = (route or _NO_ROUTE, verb if verb in _VERBS else "other", str(status))
+        known = self._known.get(key)
+        if known is None:
+            known = self._requests.labels(*key), self._seconds.labels(*key[:2])
+            self._known[key] = known
+        requests, seconds = known
+        requests.inc()
+        seconds.observe(duration_s)
 
     def upstream_error(self, service: str, code: str) -> None:
         """A service failed to answer."""

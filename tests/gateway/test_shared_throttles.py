@@ -10,7 +10,6 @@ from gateway import counters
 from gateway.counters import MemoryCounter, SharedCounter, counter_for
 from gateway.throttles import Throttles
 
-
 PATIENCE_S = 20.0
 
 
