@@ -2,7 +2,8 @@
 
 Its rooms, in the order in which a request meets them; `docs/gateway.md` tells the story:
 
-- the socket: server, bounds; app puts everything together, configuration reads the variables
+- put together: app, configuration (the variables)
+- the socket: server, protocol, bounds
 - around every request: edge, exchange, security, metrics, pages (health)
 - may it come in: entrance, authentication, cors, throttles (counters)
 - where to: routes, contracts

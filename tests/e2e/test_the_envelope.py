@@ -197,6 +197,15 @@ async def test_a_clients_request_id_comes_back_and_reaches_the_usage(account):
     assert record["request_id"] == mine
 
 
+async def test_requests_are_counted_by_account_and_scope(account):
+    first, second = [await account.call("GET", "writer/tasks") for _ in range(2)]
+    left = [int(each.headers["x-throttle-remaining"]) for each in (first, second)]
+    assert first.headers["x-throttle-limit"] == "100000"
+    # Unless another window has begun meanwhile.
+    assert left[1] in {left[0] - 1, 99_999}
+    assert len(first.headers["x-trace-id"]) == 32
+
+
 async def test_a_second_site_keeps_its_things_apart(account):
     site = await account.create("auth/sites", {"name": "Second", "url": "https://second.example"})
     sector = await account.create("auth/sectors", {"site_id": site["id"], "name": "Roses"})

@@ -84,7 +84,7 @@ async def test_a_list_that_is_too_long_is_named(stack, body, field):
 
 async def test_connections_beyond_the_bound_are_told_so_and_others_go_on(port):
     kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
-    status, headers, body = parsed(await exchange(port))
+    status, headers, body = parsed(await exchange(port, GET, b"\r\n"))
     assert (status, body["code"], headers["retry-after"]) == (503, "OVERLOADED", "1")
     reader, writer = kept[0]
     writer.write(GET + b"\r\n")

@@ -9,7 +9,7 @@ from support import sockets
 from support.sockets import WAIT_S, serving, wait_for
 from writer.tasks.v1 import tasks_pb2
 
-from gateway import server
+from gateway import protocol
 from gateway.bounds import Bounds
 from gateway.server import http_server, listening_socket
 
@@ -175,7 +175,7 @@ async def test_who_sends_too_much_is_told_so_and_may_go_on_with_the_connection(p
 
 
 async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypatch):
-    monkeypatch.setattr(server, "LINGER_S", 0.1)
+    monkeypatch.setattr(protocol, "LINGER_S", 0.1)
     _, writer = await connect()
     writer.write(LOGIN)
 
@@ -190,7 +190,7 @@ async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypa
 
 
 async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkeypatch):
-    monkeypatch.setattr(server, "LINGER_S", WAIT_S * 10)
+    monkeypatch.setattr(protocol, "LINGER_S", WAIT_S * 10)
     async with serving(stack.app, keep_alive_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(LOGIN + CHUNK * 17 + b"0\r\n\r\n")
