@@ -7,6 +7,6 @@ imports a service, the gateway or the launcher. Its shelves:
 - calls: server, client, interceptors, caller, access, fields, masks, errors, status, times
 - data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, etags, migrate,
   plumbing
-- events: events, outbox, inbox, bus, consumers (pull), dead_letters, letters
-- outside parties: retry, model, model_errors
+- events: events, outbox, inbox, bus, consumers (pull), feed, dead_letters, letters
+- outside parties: retry, model, model_effort, model_errors
 """

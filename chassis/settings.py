@@ -81,7 +81,7 @@ class Settings:
         return _number(self.variables, variable, default, minimum=minimum)
 
     def whole_number(self, variable: str, default: int, *, minimum: int) -> int:
-        """A whole number that only one room reads. Raises SettingsError."""
+        """The same without a fraction. Raises SettingsError."""
         return _whole_number(self.variables, variable, default, minimum=minimum)
 
 

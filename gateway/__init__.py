@@ -11,5 +11,6 @@ Its rooms, in the order in which a request meets them; `docs/gateway.md` tells t
 - the call: transcoding, upstream, hangups
 - and back: conversion, answers, conditions, links, errors
 - files of images: files, ranges
+- server-sent events: streams
 - accounts and users, shaped like a service: identity
 """

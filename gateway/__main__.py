@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
+from dataclasses import replace
 
 import uvloop
 
@@ -25,6 +26,8 @@ from gateway.identity.wiring import wire_identity
 from gateway.metrics import Metrics, MetricsPage
 from gateway.security import SecurityHeaders
 from gateway.server import HttpServer, http_server
+from gateway.streams.facts import Catalogue
+from gateway.streams.hub import Hub
 
 log = logging.getLogger("gateway")
 
@@ -62,7 +65,7 @@ async def _run(
     host: Host, listening: socket.socket, metrics_listening: socket.socket | None
 ) -> None:
     settings = host.settings
-    forgetful: list[CachedAuthenticator | CachedScopes] = []
+    forgetful: list[CachedAuthenticator | CachedScopes | Hub] = []
 
     def forget(account_id: str) -> None:
         for memory in forgetful:
@@ -71,7 +74,10 @@ async def _run(
     identity = wire_identity(host, forget)
     authenticator = CachedAuthenticator(identity.authenticator)
     scopes = CachedScopes(identity.scopes)
-    forgetful += [authenticator, scopes]
+    contracts = load_contracts()
+    hub = Hub(host.bus, Catalogue(contracts), configuration.stream_bounds(settings))
+    # The streams last: they ask again at once.
+    forgetful += [authenticator, scopes, hub]
     identity_listen = settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT)
     server = Server(
         identity_listen,
@@ -79,7 +85,7 @@ async def _run(
         Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
         reuse_port=settings.reuse_port,
     )
-    contracts, metrics, bounds = load_contracts(), Metrics(), Bounds.from_settings(settings)
+    metrics, bounds = Metrics(), Bounds.from_settings(settings)
     upstream = build_upstream(
         contracts, _addresses(settings, identity_listen, server.port), host.signer, metrics
     )
@@ -89,17 +95,20 @@ async def _run(
         authenticator,
         scopes,
         public_url=settings.extra("WRITER_PUBLIC_URL"),
+        hub=hub,
+        pace=configuration.stream_pace(settings),
         bounds=bounds,
         origins=configuration.origins(settings),
         throttles=configuration.throttles(settings),
         metrics=metrics,
     )
+    parts = replace(identity.parts, loops=[*identity.parts.loops, hub.run])
     servers = [(_http(settings, app, bounds), listening)]
     if metrics_listening is not None:
         servers.append((http_server(MetricsPage(metrics)), metrics_listening))
     try:
-        async with working(host, identity.parts, server, service=IDENTITY):
-            await _serve_http(servers)
+        async with working(host, parts, server, service=IDENTITY):
+            await _serve_http(servers, hub)
     finally:
         await upstream.close()
 
@@ -113,8 +122,8 @@ def _http(settings: Settings, app: Edge, bounds: Bounds) -> HttpServer:
     )
 
 
-async def _serve_http(servers: list[tuple[HttpServer, socket.socket]]) -> None:
-    """Serves until a signal; then running requests end before identity does."""
+async def _serve_http(servers: list[tuple[HttpServer, socket.socket]], hub: Hub) -> None:
+    """Serves until a signal; then streams and running requests end before identity does."""
     serving = [
         asyncio.create_task(server.serve(sockets=[listening])) for server, listening in servers
     ]
@@ -123,6 +132,7 @@ async def _serve_http(servers: list[tuple[HttpServer, socket.socket]]) -> None:
         log.info("ready", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
     await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    hub.close()
     for server, _ in servers:
         server.should_exit = True
     stopping.cancel()

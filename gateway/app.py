@@ -22,6 +22,9 @@ from gateway.metrics import Metrics
 from gateway.pages import pages
 from gateway.routes import Routes
 from gateway.security import SecurityHeaders
+from gateway.streams.endpoints import EventStreams, RunWatch
+from gateway.streams.hub import Hub
+from gateway.streams.session import Pace
 from gateway.throttles import OFF, Throttles
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
@@ -29,12 +32,15 @@ from gateway.upstream import Upstream
 BOUNDS = Bounds()
 """The defaults."""
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
+Served = Endpoint | ImageFiles | EventStreams
+"""What a route leads to."""
+DEFAULT_PACE = Pace()
 
 
 class Gateway:
     """Hands a request to its endpoint, a file, or the pages beside them."""
 
-    def __init__(self, routes: Routes[Endpoint | ImageFiles], beside: Any, greeter: Cors) -> None:
+    def __init__(self, routes: Routes[Served], beside: Any, greeter: Cors) -> None:
         self.routes = routes
         self._beside = beside
         self._cors = greeter
@@ -62,6 +68,9 @@ class Gateway:
         if isinstance(endpoint, ImageFiles):
             await endpoint.serve(scope, receive, send, parameters, exchange)
             return
+        if isinstance(endpoint, EventStreams):
+            await endpoint.serve(scope, receive, send, parameters, exchange)
+            return
         answer = await endpoint.answer(scope, receive, parameters, exchange)
         await answers.send_answer(send, answer)
 
@@ -77,8 +86,11 @@ def build_app(
     origins: Origins | None = None,
     throttles: Throttles | None = None,
     metrics: Metrics | None = None,
+    hub: Hub | None = None,
+    pace: Pace = DEFAULT_PACE,
 ) -> Edge:
-    """The application. Services whose address `upstream` does not know are left out.
+    """The application. Services whose address `upstream` does not know are left out, and so are
+    the event streams without a hub.
 
     Without `origins` no page of another origin may call, without `throttles` nothing is
     counted. Raises ContractError or ValueError when the contracts cannot be served as written.
@@ -89,7 +101,7 @@ def build_app(
     throttles = throttles or Throttles(MemoryCounter(), OFF)
     entrance = Entrance(authenticator, greeter, throttles, metrics)
     around = Surroundings(entrance, scopes, upstream, Links(public_url), bounds)
-    routes: Routes[Endpoint | ImageFiles] = Routes()
+    routes: Routes[Served] = Routes()
     for binding in contracts.bindings:
         method = binding.method
         if method.kind != "unary" or not upstream.has(method.peer):
@@ -100,6 +112,12 @@ def build_app(
         files = ImageFiles(contracts, upstream)
         for verb in ("GET", "HEAD"):
             routes.add(verb, FILE_TEMPLATE, files)
+    if hub is not None:
+        events = EventStreams(around, hub, pace)
+        routes.add("GET", events.template, events)
+        if upstream.has("tasks"):
+            watch = RunWatch(around, hub, pace, contracts)
+            routes.add("GET", watch.template, watch)
     gateway = Gateway(routes, pages(upstream), greeter)
     return Edge(gateway, SecurityHeaders(public_url), metrics, bounds)
 

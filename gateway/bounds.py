@@ -34,7 +34,7 @@ class Bounds:
     """From the first byte of a request (or the connection) to the end of its headers; then 408."""
     body_timeout_s: float = 15.0
     """From the first byte asked for to the last one received; then 408."""
-    write_timeout_s: float = 30.0
+    write_timeout_s: float = 10.0
     """How long a client may take in nothing of an answer that waits; then it is cut off."""
     keep_alive_s: float = 30.0
     """How long a connection without a request is kept."""

@@ -8,7 +8,11 @@ from chassis.settings import Settings, SettingsError
 from gateway.cors import ListedOrigins
 from gateway.counters import counter_for
 from gateway.server import listening_socket
+from gateway.streams.hub import Bounds as StreamBounds
+from gateway.streams.session import Pace
 from gateway.throttles import Throttles, per_minute
+
+STREAM_PACE_MIN_S = 0.1
 
 
 def listening(settings: Settings) -> socket.socket:
@@ -40,6 +44,30 @@ def throttles(settings: Settings) -> Throttles:
         return Throttles(counter_for(settings.extra(variable)), limits)
     except ValueError as error:
         raise SettingsError(f"{variable}: {error}") from error
+
+
+def stream_bounds(settings: Settings) -> StreamBounds:
+    """How many may listen at once. Raises SettingsError."""
+    usual = StreamBounds()
+    return StreamBounds(
+        streams_max=settings.whole_number("WRITER_STREAMS_MAX", usual.streams_max, minimum=0),
+        account_streams_max=settings.whole_number(
+            "WRITER_STREAMS_OF_ACCOUNT_MAX", usual.account_streams_max, minimum=1
+        ),
+    )
+
+
+def stream_pace(settings: Settings) -> Pace:
+    """How often a stream says that it lives, and asks who listens. Raises SettingsError."""
+    usual = Pace()
+    return Pace(
+        heartbeat_s=settings.number(
+            "WRITER_STREAM_HEARTBEAT_S", usual.heartbeat_s, minimum=STREAM_PACE_MIN_S
+        ),
+        recheck_s=settings.number(
+            "WRITER_STREAM_RECHECK_S", usual.recheck_s, minimum=STREAM_PACE_MIN_S
+        ),
+    )
 
 
 def _bound(variable: str, address: str, inherited_fd: str = "") -> socket.socket:

@@ -24,6 +24,7 @@ _SINGULAR = frozenset(
         b"host",
         b"idempotency-key",
         b"if-match",
+        b"last-event-id",
         b"origin",
         b"x-site-id",
         b"x-sector-id",

@@ -88,7 +88,7 @@ class Endpoint:
         if bound.idempotency_key:
             exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
         chosen = await self._scope(principal, bound)
-        who = _caller(principal, chosen, exchange)
+        who = caller_of(principal, chosen, exchange)
         wire = await self._ask(bound.message.to_binary(), who, receive)
         return self._answer(wire, bound, scope, exchange)
 
@@ -162,7 +162,8 @@ class Endpoint:
         return Answer(self.method.http_status, body, headers)
 
 
-def _caller(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
+def caller_of(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
+    """What the services are told about who asks."""
     return Caller(
         issuer=GATEWAY,
         principal=principal.principal,

@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "OPENAI_API_KEY": "",
     "OPENAI_BASE_URL": "",
     "WRITER_MODEL_ATTEMPTS": "3",
+    "WRITER_MODEL_BUSY_ATTEMPTS": "3",
     "WRITER_MODEL_TIMEOUT_S": "3",
     "WRITER_MODEL_FIRST_DELAY_S": "0.05",
     # All accounts of the tests share one address, and some look often.
