@@ -4,8 +4,9 @@ Knows no business noun. Nothing enters before two processes need it, and nothing
 imports a service, the gateway or the launcher. Its shelves:
 
 - a process: process, settings, keys, telemetry, clock, ids, housekeeping
-- calls: server, client, interceptors, caller, access, fields, errors, status, times
-- data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, migrate, plumbing
+- calls: server, client, interceptors, caller, access, fields, masks, errors, status, times
+- data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, etags, migrate,
+  plumbing
 - events: events, outbox, inbox, bus, consumers (pull), feed, dead_letters, letters
 - outside parties: retry, model, model_effort, model_errors
 """

@@ -6,6 +6,7 @@ is decided in chassis.status; any other exception becomes INTERNAL there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,14 +118,16 @@ class InvalidTransition(Refusal):
 
 
 class EtagMismatch(Refusal):
-    """The row has changed since the caller read it."""
+    """The row has changed since the caller read it; `changed` names fields where that is known."""
 
-    def __init__(self, resource: str, current: str) -> None:
+    def __init__(self, resource: str, current: str, changed: Iterable[str] = ()) -> None:
+        violations = tuple(Violation(name, "has changed since you read it") for name in changed)
         super().__init__(
             Kind.ABORTED,
             "ETAG_MISMATCH",
             f"The {resource} has changed since you read it.",
             metadata={"etag": current},
+            violations=violations,
         )
 
 

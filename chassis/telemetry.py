@@ -15,7 +15,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, process, logger, message, request id, and whatever `extra` adds."""
+    """Time, level, process, logger, message, request and trace id, and whatever `extra` adds."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -33,6 +33,8 @@ class JsonLines(logging.Formatter):
         }
         if request := interceptors.request_id.get():
             line["request_id"] = request
+        if trace := interceptors.traceparent.get():
+            line["trace_id"] = trace[3:35]
         line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -16,14 +16,19 @@ from chassis.keys import load_trusted_keys
 from chassis.process import Host, hosting, stop_signal, working
 from chassis.server import Server
 from chassis.settings import Settings, SettingsError
+from gateway import configuration
 from gateway.app import build_app, build_upstream
 from gateway.authentication import CachedAuthenticator, CachedScopes
+from gateway.bounds import Bounds
 from gateway.contracts import load_contracts
+from gateway.cors import CachedOrigins
+from gateway.edge import Edge
 from gateway.identity.wiring import wire_identity
-from gateway.server import HttpServer, http_server, listening_socket
+from gateway.metrics import Metrics, MetricsPage
+from gateway.security import SecurityHeaders
+from gateway.server import HttpServer, http_server
 from gateway.streams.facts import Catalogue
-from gateway.streams.hub import Bounds, Hub
-from gateway.streams.session import Pace
+from gateway.streams.hub import Hub
 
 log = logging.getLogger("gateway")
 
@@ -31,7 +36,6 @@ NAME = "gateway"
 IDENTITY = "identity"
 PEERS = ("tasks", "content", "images", "billing")
 IDENTITY_LISTEN_DEFAULT = "127.0.0.1:0"
-STREAM_PACE_MIN_S = 0.1
 _EVERYWHERE = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  compared with, not bound to
 
 
@@ -43,21 +47,26 @@ def main() -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         if settings.migrate:
             migrate.upgrade(settings.database_url, "gateway.identity")
-        listening = _listening(settings)
-        uvloop.run(serve(settings, listening))
+        listening = configuration.listening(settings)
+        metrics_listening = configuration.metrics_listening(settings)
+        uvloop.run(serve(settings, listening, metrics_listening))
     except (SettingsError, OSError) as error:
         sys.exit(f"{NAME}: {error}")
 
 
-async def serve(settings: Settings, listening: socket.socket) -> None:
+async def serve(
+    settings: Settings, listening: socket.socket, metrics_listening: socket.socket | None = None
+) -> None:
     """Runs identity and the HTTP server in this event loop until SIGTERM or SIGINT."""
     async with hosting(settings) as host:
-        await _run(host, listening)
+        await _run(host, listening, metrics_listening)
 
 
-async def _run(host: Host, listening: socket.socket) -> None:
+async def _run(
+    host: Host, listening: socket.socket, metrics_listening: socket.socket | None
+) -> None:
     settings = host.settings
-    forgetful: list[CachedAuthenticator | CachedScopes | Hub] = []
+    forgetful: list[CachedAuthenticator | CachedScopes | CachedOrigins | Hub] = []
 
     def forget(account_id: str) -> None:
         for memory in forgetful:
@@ -66,10 +75,11 @@ async def _run(host: Host, listening: socket.socket) -> None:
     identity = wire_identity(host, forget)
     authenticator = CachedAuthenticator(identity.authenticator)
     scopes = CachedScopes(identity.scopes)
+    origins = CachedOrigins(identity.origins)
     contracts = load_contracts()
-    hub = Hub(host.bus, Catalogue(contracts), _bounds(settings))
+    hub = Hub(host.bus, Catalogue(contracts), configuration.stream_bounds(settings))
     # The streams last: they ask again at once.
-    forgetful += [authenticator, scopes, hub]
+    forgetful += [authenticator, scopes, origins, hub]
     identity_listen = settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT)
     server = Server(
         identity_listen,
@@ -77,8 +87,9 @@ async def _run(host: Host, listening: socket.socket) -> None:
         Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
         reuse_port=settings.reuse_port,
     )
+    metrics, bounds = Metrics(), Bounds.from_settings(settings)
     upstream = build_upstream(
-        contracts, _addresses(settings, identity_listen, server.port), host.signer
+        contracts, _addresses(settings, identity_listen, server.port), host.signer, metrics
     )
     app = build_app(
         contracts,
@@ -89,56 +100,47 @@ async def _run(host: Host, listening: socket.socket) -> None:
         acting=identity.acting,
         jwks=identity.signing_keys.jwks,
         hub=hub,
-        pace=_pace(settings),
+        pace=configuration.stream_pace(settings),
+        bounds=bounds,
+        origins=configuration.origins(settings, origins),
+        throttles=configuration.throttles(settings),
+        metrics=metrics,
     )
     parts = replace(identity.parts, loops=[*identity.parts.loops, hub.run])
+    servers = [(_http(settings, app, bounds), listening)]
+    if metrics_listening is not None:
+        servers.append((http_server(MetricsPage(metrics)), metrics_listening))
     try:
         async with working(host, parts, server, service=IDENTITY):
-            await _serve_http(http_server(app), listening, hub)
+            await _serve_http(servers, hub)
     finally:
         await upstream.close()
 
 
-async def _serve_http(server: HttpServer, listening: socket.socket, hub: Hub) -> None:
+def _http(settings: Settings, app: Edge, bounds: Bounds) -> HttpServer:
+    return http_server(
+        app,
+        bounds,
+        security=SecurityHeaders(settings.extra("WRITER_PUBLIC_URL")),
+        trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
+    )
+
+
+async def _serve_http(servers: list[tuple[HttpServer, socket.socket]], hub: Hub) -> None:
     """Serves until a signal; then streams and running requests end before identity does."""
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    serving = [
+        asyncio.create_task(server.serve(sockets=[listening])) for server, listening in servers
+    ]
     stopping = asyncio.create_task(stop_signal())
-    log.info("ready", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for _, listening in servers:
+        log.info("ready", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
+    await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
     hub.close()
-    server.should_exit = True
+    for server, _ in servers:
+        server.should_exit = True
     stopping.cancel()
-    await serving
-
-
-def _bounds(settings: Settings) -> Bounds:
-    usual = Bounds()
-    return Bounds(
-        streams_max=settings.whole_number("WRITER_STREAMS_MAX", usual.streams_max, minimum=0),
-        account_streams_max=settings.whole_number(
-            "WRITER_STREAMS_OF_ACCOUNT_MAX", usual.account_streams_max, minimum=1
-        ),
-    )
-
-
-def _pace(settings: Settings) -> Pace:
-    usual = Pace()
-    return Pace(
-        heartbeat_s=settings.number(
-            "WRITER_STREAM_HEARTBEAT_S", usual.heartbeat_s, minimum=STREAM_PACE_MIN_S
-        ),
-        recheck_s=settings.number(
-            "WRITER_STREAM_RECHECK_S", usual.recheck_s, minimum=STREAM_PACE_MIN_S
-        ),
-    )
-
-
-def _listening(settings: Settings) -> socket.socket:
-    try:
-        return listening_socket(settings.listen, settings.extra("WRITER_LISTEN_FD"))
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(f"WRITER_LISTEN is not host:port: {settings.listen!r}") from error
+    await asyncio.gather(*serving)
 
 
 def _addresses(settings: Settings, identity_listen: str, identity_port: int) -> dict[str, str]:

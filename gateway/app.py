@@ -7,22 +7,31 @@ from collections.abc import Callable
 from typing import Any
 
 from chassis.caller import Signer
-from gateway import answers
+from gateway import answers, cors, errors
 from gateway.authentication import Acting, Authenticator, Scopes
+from gateway.bounds import Bounds
 from gateway.contracts import Contracts
+from gateway.cors import Cors, ListedOrigins, Origins
+from gateway.counters import MemoryCounter
 from gateway.edge import Edge
+from gateway.entrance import Entrance
 from gateway.exchange import KEY, Exchange
 from gateway.files import TEMPLATE as FILE_TEMPLATE
 from gateway.files import ImageFiles
 from gateway.links import Links
+from gateway.metrics import Metrics
 from gateway.pages import NO_KEYS, pages
 from gateway.routes import Routes
+from gateway.security import SecurityHeaders
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
 from gateway.streams.session import Pace
+from gateway.throttles import OFF, Throttles
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
+BOUNDS = Bounds()
+"""The defaults."""
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 Served = Endpoint | ImageFiles | EventStreams
 """What a route leads to."""
@@ -32,23 +41,33 @@ DEFAULT_PACE = Pace()
 class Gateway:
     """Hands a request to its endpoint, a file, or the pages beside them."""
 
-    def __init__(self, routes: Routes[Served], beside: Any) -> None:
+    def __init__(self, routes: Routes[Served], beside: Any, greeter: Cors) -> None:
         self.routes = routes
         self._beside = beside
+        self._cors = greeter
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one HTTP request. Raises Refusal."""
+        exchange: Exchange = scope[KEY]
+        asked = await self._cors.greet(scope, exchange)
         raw = scope.get("raw_path") or scope["path"].encode()
-        found = self.routes.find(scope["method"], raw.split(b"?", 1)[0].decode("latin-1"))
+        path = raw.split(b"?", 1)[0].decode("latin-1")
+        found = self.routes.find(asked or scope["method"], path)
+        if asked is not None:
+            if found is None:
+                raise errors.not_found()
+            is_public = isinstance(found[0], ImageFiles)
+            answer = cors.preflight(exchange, asked, is_public=is_public)
+            await answers.send_answer(send, answer)
+            return
         if found is None:
             path = scope["path"]
             trimmed = path if path == "/" else path.removesuffix("/")
             await self._beside({**scope, "path": trimmed}, receive, send)
             return
         endpoint, parameters = found
-        exchange: Exchange = scope[KEY]
         if isinstance(endpoint, ImageFiles):
-            await endpoint.serve(scope, send, parameters, exchange)
+            await endpoint.serve(scope, receive, send, parameters, exchange)
             return
         if isinstance(endpoint, EventStreams):
             await endpoint.serve(scope, receive, send, parameters, exchange)
@@ -66,15 +85,25 @@ def build_app(
     public_url: str = "",
     acting: Acting | None = None,
     jwks: Callable[[], bytes] = lambda: NO_KEYS,
+    bounds: Bounds = BOUNDS,
+    origins: Origins | None = None,
+    throttles: Throttles | None = None,
+    metrics: Metrics | None = None,
     hub: Hub | None = None,
     pace: Pace = DEFAULT_PACE,
 ) -> Edge:
     """The application. Services whose address `upstream` does not know are left out, and so are
     the event streams without a hub.
 
-    Raises ContractError or ValueError when the contracts cannot be served as written.
+    Without `origins` no page of another origin may call, without `throttles` nothing is
+    counted. Raises ContractError or ValueError when the contracts cannot be served as written.
     """
-    around = Surroundings(authenticator, scopes, upstream, Links(public_url.rstrip("/")), acting)
+    public_url = public_url.rstrip("/")
+    greeter = Cors(origins or ListedOrigins(), public_url)
+    metrics = metrics or Metrics()
+    throttles = throttles or Throttles(MemoryCounter(), OFF)
+    entrance = Entrance(authenticator, greeter, throttles, metrics, acting)
+    around = Surroundings(entrance, scopes, upstream, Links(public_url), bounds)
     routes: Routes[Served] = Routes()
     for binding in contracts.bindings:
         method = binding.method
@@ -92,9 +121,15 @@ def build_app(
         if upstream.has("tasks"):
             watch = RunWatch(around, hub, pace, contracts)
             routes.add("GET", watch.template, watch)
-    return Edge(Gateway(routes, pages(upstream, jwks)))
+    gateway = Gateway(routes, pages(upstream, jwks), greeter)
+    return Edge(gateway, SecurityHeaders(public_url), metrics, bounds)
 
 
-def build_upstream(contracts: Contracts, addresses: dict[str, str], signer: Signer) -> Upstream:
+def build_upstream(
+    contracts: Contracts,
+    addresses: dict[str, str],
+    signer: Signer,
+    metrics: Metrics | None = None,
+) -> Upstream:
     """Channels to the services, by name."""
-    return Upstream(addresses, signer, contracts.bindings)
+    return Upstream(addresses, signer, contracts.bindings, metrics or Metrics())

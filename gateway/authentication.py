@@ -106,7 +106,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class _Memory(Generic[K, V]):
+class Memory(Generic[K, V]):
     """Values by key for a moment, the oldest dropped first, droppable by account."""
 
     def __init__(self, ttl_s: float) -> None:
@@ -116,12 +116,14 @@ class _Memory(Generic[K, V]):
         """How often something was forgotten: who read before that must not remember after."""
 
     def get(self, key: K) -> V | None:
+        """The value, unless its moment is over."""
         known = self._values.get(key)
         if known is None or known[1] <= clock.elapsed_s():
             return None
         return known[0]
 
     def put(self, key: K, value: V, account_id: str, asked: int) -> None:
+        """Remembers a value that was asked for when `forgotten` was `asked`."""
         if asked != self.forgotten:
             return
         self._values[key] = (value, clock.elapsed_s() + self._ttl_s, account_id)
@@ -130,6 +132,7 @@ class _Memory(Generic[K, V]):
             self._values.popitem(last=False)
 
     def forget(self, account_id: str) -> None:
+        """Drops all values of an account."""
         self.forgotten += 1
         for key in [key for key, known in self._values.items() if known[2] == account_id]:
             del self._values[key]
@@ -140,7 +143,7 @@ class CachedAuthenticator:
 
     def __init__(self, inner: Authenticator, *, ttl_s: float = TTL_S) -> None:
         self._inner = inner
-        self._memory: _Memory[bytes, Principal] = _Memory(ttl_s)
+        self._memory: Memory[bytes, Principal] = Memory(ttl_s)
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """As the authenticator behind; expiry is checked every time."""
@@ -165,7 +168,7 @@ class CachedScopes:
 
     def __init__(self, inner: Scopes, *, ttl_s: float = TTL_S) -> None:
         self._inner = inner
-        self._memory: _Memory[tuple[object, ...], Scope] = _Memory(ttl_s)
+        self._memory: Memory[tuple[object, ...], Scope] = Memory(ttl_s)
 
     async def resolve(
         self, principal: Principal, site_id: str, sector_id: str, *, needs_sector: bool

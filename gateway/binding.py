@@ -10,10 +10,11 @@ from protobuf import DescField, DescMessage, Message, ScalarType
 
 from chassis import status
 from chassis.errors import InvalidFields, Refusal, Violation
-from gateway import errors
+from gateway import bodies, conditions, errors
 from gateway.contracts import Binding, ContractError, Contracts
 from gateway.conversion import BodyReader
 from gateway.fields import element_of
+from gateway.masks import MASK, MaskReader
 from gateway.parameters import PAGE, PUBLIC_NAMES, SCOPE, TOO_FAR, Parameters, Query
 
 ID_CHARS_MAX = 64
@@ -33,6 +34,8 @@ class Bound:
     query: Query
     site_id: str
     sector_id: str
+    idempotency_key: str = ""
+    """The client's, where the method takes one."""
 
 
 class RequestBinder:
@@ -42,6 +45,7 @@ class RequestBinder:
         method = binding.method
         self._type: Any = method.request.type
         self._body = binding.body
+        self._is_read = binding.verb == "GET"
         self._fields = {field.name: field for field in method.request.fields}
         for name in path_names:
             _require_text(binding, self._fields.get(name))
@@ -59,6 +63,7 @@ class RequestBinder:
         """Scope fields that the body's message has, whoever sets them."""
         self._request_scope = _inputs(contracts, method.request)
         self._body_scope = _inputs(contracts, inner) if inner else ()
+        self._mask = self._mask_reader(contracts, binding, path_names)
         taken = {*path_names, self._body} if self._body != WHOLE else set(self._fields)
         self.parameters = Parameters(method.request, taken)
 
@@ -73,6 +78,7 @@ class RequestBinder:
         asked = self.parameters.parse(query)
         inner: Any = None
         chosen = [asked.scope]
+        paths = self._mask.paths(bodies.loads(body or b"{}")) if self._mask else []
         if self._reader is not None:
             inner, lifted = self._reader.read(body)
             chosen.append(lifted)
@@ -80,8 +86,11 @@ class RequestBinder:
         scope = _scope(headers, chosen)
         message = self._message(inner, asked, path)
         self._pass_scope_on(message, inner, scope)
-        self._take_headers(message, headers)
-        return Bound(message, asked, scope["site_id"], scope["sector_id"])
+        if paths:
+            message.update_mask = self._mask_type(paths=paths)
+        key = "" if self._is_read else self._take_key(message, headers)
+        self._take_revision(message, inner, headers)
+        return Bound(message, asked, scope["site_id"], scope["sector_id"], key)
 
     def translated(self, refusal: Refusal) -> Refusal:
         """The refusal of a service, with fields named as the client knows them."""
@@ -123,16 +132,52 @@ class RequestBinder:
                 if scope[name] and not getattr(target, name):
                     setattr(target, name, scope[name])
 
-    def _take_headers(self, message: Any, headers: Mapping[bytes, bytes]) -> None:
+    def _take_key(self, message: Any, headers: Mapping[bytes, bytes]) -> str:
         key = headers.get(b"idempotency-key")
-        if key is not None and "request_id" in self._fields:
-            text = _header_text(key, "Idempotency-Key")
-            if message.request_id not in {"", text}:
-                raise errors.invalid("request_id", "differs from the header Idempotency-Key")
-            message.request_id = text
+        if key is None:
+            return ""
+        text = _header_text(key, "Idempotency-Key")
+        if "request_id" not in self._fields:
+            # Such a method may be repeated anyway; its comment in the contract says why.
+            return ""
+        if message.request_id not in {"", text}:
+            raise errors.invalid("request_id", "differs from the header Idempotency-Key")
+        message.request_id = text
+        return text
+
+    def _take_revision(self, message: Any, inner: Any, headers: Mapping[bytes, bytes]) -> None:
         expected = headers.get(b"if-match")
-        if expected is not None and "etag" in self._fields:
-            message.etag = message.etag or _revision(expected)
+        if "etag" not in self._fields:
+            if expected is not None and not self._is_read:
+                # To go on would overwrite what the client wants to keep.
+                raise errors.invalid("If-Match", "is not possible here: there is no revision")
+            return
+        named = {message.etag}
+        if self._mask is not None:
+            # The resource as it was read, sent back: its revision is a condition as well.
+            named.add(getattr(inner, "etag", ""))
+        if expected is not None:
+            named.add(conditions.revision_in(expected))
+        named.discard("")
+        if len(named) > 1:
+            raise errors.invalid("etag", "differs from the header If-Match")
+        message.etag = next(iter(named), "")
+
+    def _mask_reader(
+        self, contracts: Contracts, binding: Binding, path_names: tuple[str, ...]
+    ) -> MaskReader | None:
+        """For a PATCH: which keys are changes; those that choose the row are none."""
+        if binding.verb != "PATCH":
+            return None
+        if self._inner is None or MASK not in self._fields:
+            raise ContractError(f"{binding.method.path} is a PATCH without {MASK}")
+        mask = element_of(self._fields[MASK])
+        assert isinstance(mask, DescMessage)
+        self._mask_type: Any = mask.type
+        chosen = {name for name in SCOPE if name not in self._body_scope}
+        taken = {*path_names, "request_id"} if self._body == WHOLE else set()
+        condition = {"etag"} & self._fields.keys()
+        return MaskReader(contracts, self._inner, frozenset({*condition, *chosen, *taken}))
 
 
 def _inputs(contracts: Contracts, desc: DescMessage) -> tuple[str, ...]:
@@ -181,14 +226,3 @@ def _header_text(value: bytes, name: str) -> str:
     if not 0 < len(text) <= ID_CHARS_MAX or not text.isascii() or not text.isprintable():
         raise errors.invalid(name, f"must have 1 to {ID_CHARS_MAX} printable characters")
     return text
-
-
-def _revision(value: bytes) -> str:
-    """The revision in an If-Match header; empty for `*`, which any revision fits."""
-    text = value.decode("latin-1").strip().removeprefix("W/")
-    if text == "*":
-        return ""
-    revision = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
-    if not revision or '"' in revision or "," in revision or not revision.isprintable():
-        raise errors.invalid("If-Match", "must name one revision")
-    return revision

@@ -1,4 +1,4 @@
-"""Reading a JSON body within bounds: bytes, time, depth."""
+"""Reading a JSON body within bounds: bytes, time, depth, items."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 import orjson
 
 from gateway import errors
+from gateway.bounds import Bounds
 
-BODY_BYTES_MAX = 1024 * 1024
-BODY_TIMEOUT_S = 15.0
-"""From the first byte asked for to the last one received."""
 DEPTH_MAX = 32
 """Objects and lists inside each other; also far below what any parser here allows."""
 _OPENERS = (b"{", b"[")
@@ -22,28 +20,24 @@ class ClientGone(Exception):
     """The client has hung up; nobody waits for an answer."""
 
 
-async def read_body(
-    receive: Any,
-    headers: Mapping[bytes, bytes],
-    *,
-    limit_bytes: int = BODY_BYTES_MAX,
-    timeout_s: float = BODY_TIMEOUT_S,
-) -> bytes:
+async def read_body(receive: Any, headers: Mapping[bytes, bytes], bounds: Bounds) -> bytes:
     """The whole body; empty when there is none.
 
-    Raises PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE or ClientGone.
+    Raises PAYLOAD_TOO_LARGE, TOO_MANY_ITEMS, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE or
+    ClientGone.
     """
     declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared) > limit_bytes:
-        raise errors.payload_too_large(limit_bytes)
+    if not declared.isdigit() or int(declared) > bounds.body_bytes:
+        raise errors.payload_too_large(bounds.body_bytes)
     try:
-        async with asyncio.timeout(timeout_s):
-            body = await _collect(receive, limit_bytes)
+        async with asyncio.timeout(bounds.body_timeout_s):
+            body = await _collect(receive, bounds.body_bytes)
     except TimeoutError as error:
         raise errors.request_timeout() from error
     if body:
         _check_type(headers)
         check_depth(body)
+        check_items(body, bounds.items)
     return body
 
 
@@ -88,6 +82,29 @@ def check_depth(body: bytes) -> None:
         if not level:
             return
     raise errors.malformed(f"The body nests deeper than {DEPTH_MAX} levels.")
+
+
+def check_items(body: bytes, limit: int) -> None:
+    """Refuses a list with more items than any may have, before messages are made of them."""
+    if body.count(b",") < limit:
+        return
+    path = _too_long(loads(body), limit, "")
+    if path is not None:
+        raise errors.too_many_items(path, limit)
+
+
+def _too_long(value: Any, limit: int, path: str) -> str | None:
+    """Path of the first list that is too long; the depth has been checked."""
+    if isinstance(value, list):
+        if len(value) > limit:
+            return path
+        inner = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    elif isinstance(value, dict):
+        inner = [(f"{path}.{key}" if path else key, item) for key, item in value.items()]
+    else:
+        return None
+    found = (_too_long(item, limit, where) for where, item in inner)
+    return next((where for where in found if where is not None), None)
 
 
 def loads(body: bytes) -> Any:

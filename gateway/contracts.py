@@ -18,6 +18,8 @@ from protobuf.wkt import FileDescriptorSet
 VERBS = ("get", "post", "patch", "put", "delete")
 _OUTPUT_ONLY = 3
 """google.api.FieldBehavior.OUTPUT_ONLY."""
+_IMMUTABLE = 5
+"""google.api.FieldBehavior.IMMUTABLE."""
 
 
 class ContractError(Exception):
@@ -87,8 +89,11 @@ class Contracts:
 
     def is_output_only(self, field: DescField) -> bool:
         """Whether only the service sets the field."""
-        options = field.proto.options
-        return options is not None and _OUTPUT_ONLY in options[self._behavior]
+        return self._behaves(field, _OUTPUT_ONLY)
+
+    def is_immutable(self, field: DescField) -> bool:
+        """Whether the field is set once, by the create."""
+        return self._behaves(field, _IMMUTABLE)
 
     def maximum(self, field: DescField) -> int | None:
         """The declared upper bound of an int32 field, if any."""
@@ -100,6 +105,10 @@ class Contracts:
             return None
         bound = kind.value.less_than
         return int(bound.value) if bound.field == "lte" else int(bound.value) - 1
+
+    def _behaves(self, field: DescField, behavior: int) -> bool:
+        options = field.proto.options
+        return options is not None and behavior in options[self._behavior]
 
     def _method(self, service: DescService, desc: DescMethod) -> Method:
         options = desc.proto.options

@@ -1,4 +1,4 @@
-"""Around every request: ids, security headers, one log line, and the last word on errors."""
+"""Around every request: ids, common headers, one log line, metrics, and the last word on errors."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from chassis import clock, interceptors
 from chassis.errors import Refusal
 from gateway import answers, errors
 from gateway.bodies import ClientGone
+from gateway.bounds import Bounds
 from gateway.exchange import KEY, Exchange, exchange_of
+from gateway.metrics import Metrics
+from gateway.security import SecurityHeaders
 
 log = logging.getLogger("gateway.requests")
 
-SECURITY_HEADERS: answers.Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-]
-# Answers are for one principal; whoever may be cached says so itself.
-_NO_STORE = (b"cache-control", b"no-store")
 _CLOSED = 499
-"""In the log only: the client hung up before it was answered."""
+_GONE = "CLIENT_GONE"
+"""In log and metrics only: the client hung up before it was answered, or before the end."""
 
 
 class Edge:
@@ -31,8 +28,13 @@ class Edge:
     which closes the connection.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(
+        self, app: Any, security: SecurityHeaders, metrics: Metrics, bounds: Bounds
+    ) -> None:
         self._app = app
+        self._security = security
+        self._metrics = metrics
+        self._bounds = bounds
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one HTTP request; refuses WebSockets."""
@@ -45,11 +47,15 @@ class Edge:
         exchange = exchange_of(scope)
         scope[KEY] = exchange
         interceptors.request_id.set(exchange.request_id)
-        reply = _Reply(send, exchange)
+        interceptors.traceparent.set(exchange.traceparent)
+        reply = _Reply(send, exchange, self._security)
+        self._metrics.began()
         try:
+            self._check(scope)
             await self._app(scope, receive, reply)
         except ClientGone:
             reply.status = reply.status or _CLOSED
+            exchange.outcome = _GONE
         except Refusal as refusal:
             await reply.refuse(refusal)
         except Exception:
@@ -57,29 +63,45 @@ class Edge:
             log.exception("unexpected error", extra={"route": exchange.route})
             await reply.refuse(errors.internal())
         finally:
-            _write_line(scope, exchange, reply.status, clock.elapsed_s() - started_s)
+            duration_s = clock.elapsed_s() - started_s
+            self._metrics.ended(exchange.route, scope["method"], reply.status, duration_s)
+            _write_line(scope, exchange, reply, duration_s)
+
+    def _check(self, scope: Any) -> None:
+        if len(scope["headers"]) > self._bounds.headers:
+            raise errors.too_many_headers(self._bounds.headers)
+        if len(scope["query_string"]) > self._bounds.query_bytes:
+            raise errors.address_too_long(self._bounds.query_bytes)
 
 
 class _Reply:
     """The way back to the client; remembers the status and adds the common headers."""
 
-    def __init__(self, send: Any, exchange: Exchange) -> None:
+    def __init__(self, send: Any, exchange: Exchange, security: SecurityHeaders) -> None:
         self._send = send
         self._exchange = exchange
+        self._security = security
         self.status = 0
+        self.body_bytes = 0
         self._finished = False
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message.get("headers", ()), *SECURITY_HEADERS]
-            if not any(name == _NO_STORE[0] for name, _ in headers):
-                headers.append(_NO_STORE)
-            headers.append((b"x-request-id", self._exchange.request_id.encode()))
-            message = {**message, "headers": headers}
+            message = {**message, "headers": self._headers(list(message.get("headers", ())))}
         await self._send(message)
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self._finished = True
+        if message["type"] == "http.response.body":
+            self.body_bytes += len(message.get("body", b""))
+            self._finished = not message.get("more_body", False)
+
+    def _headers(self, headers: answers.Headers) -> answers.Headers:
+        exchange = self._exchange
+        named = {name for name, _ in headers}
+        headers += [header for header in exchange.reply_headers if header[0] not in named]
+        headers += self._security.missing(headers)
+        headers.append((b"x-request-id", exchange.request_id.encode()))
+        headers.append((b"x-trace-id", exchange.trace_id.encode()))
+        return headers
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answers with an error, unless an answer has begun: then the connection just breaks."""
@@ -91,21 +113,21 @@ class _Reply:
         await answers.send_answer(self, errors.refused(refusal, self._exchange.request_id))
 
 
-def _write_line(scope: Any, exchange: Exchange, status: int, duration_s: float) -> None:
+def _write_line(scope: Any, exchange: Exchange, reply: _Reply, duration_s: float) -> None:
     if not log.isEnabledFor(logging.INFO):
         return
-    client = scope.get("client")
     log.info(
         "request",
         extra={
             "method": scope["method"],
             "route": exchange.route or "-",
-            "status": status,
+            "status": reply.status,
             "reason": exchange.outcome,
             "duration_ms": round(duration_s * 1000, 1),
             "principal": exchange.principal,
             "account_id": exchange.account_id,
-            "client": client[0] if client else "",
-            "trace_id": exchange.traceparent[3:35],
+            "client": exchange.client_address,
+            "origin": exchange.origin,
+            "body_bytes": reply.body_bytes,
         },
     )

@@ -23,6 +23,8 @@ _BY_REASON = {
     "NOT_ACCEPTABLE": 406,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "REQUEST_TIMEOUT": 408,
+    "ADDRESS_TOO_LONG": 414,
+    "RANGE_NOT_SATISFIABLE": 416,
     "HEADERS_TOO_LARGE": 431,
 }
 _BY_KIND = {
@@ -49,7 +51,12 @@ _AMOUNTS = frozenset({"required", "available"})
 _UNITS = ("_bytes", "_s", "_ms")
 """Metadata that REST shows as numbers: amounts of credits, and what ends in a unit."""
 RETRY_AFTER = "retry_after_s"
-"""Metadata entry that becomes the header `Retry-After`."""
+_HEADERS = {
+    RETRY_AFTER: b"retry-after",
+    "allow": b"allow",
+    "content_range": b"content-range",
+}
+"""Metadata entries that become headers."""
 _CLOSING = "REQUEST_TIMEOUT"
 """After this the rest of the request is not waited for."""
 
@@ -63,8 +70,7 @@ def refused(refusal: Refusal, request_id: str) -> Answer:
     """The whole answer to a refused request."""
     hidden = refusal.kind in _SENTENCES
     metadata = dict(refusal.metadata)
-    retry_after = metadata.pop(RETRY_AFTER, "")
-    allowed = metadata.pop("allow", "")
+    named = [(name, metadata.pop(entry, "")) for entry, name in _HEADERS.items()]
     errors: dict[str, list[str]] = {}
     for violation in refusal.violations:
         errors.setdefault(violation.field, []).append(violation.description)
@@ -78,11 +84,7 @@ def refused(refusal: Refusal, request_id: str) -> Answer:
         document["details"] = {key: _shown(key, value) for key, value in metadata.items()}
     document["request_id"] = request_id
     status = status_of(refusal)
-    headers: Headers = []
-    if retry_after:
-        headers.append((b"retry-after", retry_after.encode()))
-    if allowed:
-        headers.append((b"allow", allowed.encode()))
+    headers: Headers = [(name, value.encode()) for name, value in named if value]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer, ApiKey"))
     if refusal.reason == _CLOSING:
@@ -118,6 +120,60 @@ def payload_too_large(limit_bytes: int) -> Refusal:
         "PAYLOAD_TOO_LARGE",
         f"The body is larger than {limit_bytes} bytes.",
         metadata={"limit_bytes": str(limit_bytes)},
+    )
+
+
+def head_too_large(limit_bytes: int) -> Refusal:
+    """Request line and headers are longer than allowed."""
+    return Refusal(
+        Kind.INVALID_ARGUMENT,
+        "HEADERS_TOO_LARGE",
+        f"The address and headers are larger than {limit_bytes} bytes.",
+        metadata={"limit_bytes": str(limit_bytes)},
+    )
+
+
+def too_many_headers(limit: int) -> Refusal:
+    """There are more header lines than allowed."""
+    return Refusal(
+        Kind.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", f"There are more than {limit} headers."
+    )
+
+
+def address_too_long(limit_bytes: int) -> Refusal:
+    """The query string is longer than allowed."""
+    return Refusal(
+        Kind.INVALID_ARGUMENT,
+        "ADDRESS_TOO_LONG",
+        f"The query is longer than {limit_bytes} bytes.",
+        metadata={"limit_bytes": str(limit_bytes)},
+    )
+
+
+def overloaded() -> Refusal:
+    """There are more connections than we serve at once."""
+    return Refusal(Kind.UNAVAILABLE, "OVERLOADED", "busy", metadata={RETRY_AFTER: "1"})
+
+
+def rate_limited(scope: str, limit: int, retry_after_s: int) -> Refusal:
+    """The throttle of this scope is used up."""
+    return Refusal(
+        Kind.RESOURCE_EXHAUSTED,
+        "RATE_LIMITED",
+        f"More than {limit} requests in a minute; go on in {retry_after_s} s.",
+        metadata={"scope": scope, RETRY_AFTER: str(retry_after_s)},
+    )
+
+
+def origin_forbidden() -> Refusal:
+    """A page of an origin that the account has not allowed asks."""
+    return Refusal(Kind.PERMISSION_DENIED, "ORIGIN_FORBIDDEN", "Pages of this origin may not call.")
+
+
+def too_many_items(field: str, limit: int) -> Refusal:
+    """A list in the body is longer than any may be."""
+    return InvalidFields(
+        Violation(field, f"must have at most {limit} items"), reason="TOO_MANY_ITEMS"
     )
 
 

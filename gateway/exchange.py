@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chassis import ids
 from gateway import errors
+from gateway.answers import Headers
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A request id of a client is taken when it looks like this, else a new one is made."""
@@ -24,6 +25,7 @@ _SINGULAR = frozenset(
         b"idempotency-key",
         b"if-match",
         b"last-event-id",
+        b"origin",
         b"x-acting-account",
         b"x-acting-reason",
         b"x-site-id",
@@ -50,6 +52,17 @@ class Exchange:
     account_id: str = ""
     outcome: str = ""
     """Reason of a refusal."""
+    origin: str = ""
+    """Of the page that asks, when it is not our own."""
+    origin_is_known: bool = False
+    """Whether any account allows the origin."""
+    reply_headers: Headers = field(default_factory=list)
+    """Headers for the answer, whatever it will be."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that this request belongs to, 32 hexadecimal digits."""
+        return self.traceparent[3:35]
 
     def require_single_headers(self) -> None:
         """Refuses a request that says something important twice."""

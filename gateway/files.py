@@ -1,4 +1,7 @@
-"""The files of images: public by id, streamed, cacheable for ever because they never change."""
+"""The files of images: public by id, streamed, cacheable for ever because they never change.
+
+Found by id through the service, which alone knows where a file lies: no path comes from outside.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,32 @@ from typing import Any
 import grpc
 
 from chassis.caller import Caller
+from chassis.errors import EtagMismatch
 from gateway import answers
 from gateway.answers import Answer, Headers
 from gateway.bodies import ClientGone
+from gateway.conditions import ANY, is_known
 from gateway.contracts import Contracts
+from gateway.cors import ANY_ORIGIN
 from gateway.exchange import Exchange
+from gateway.hangups import HangUp
+from gateway.ranges import Span, span_of
 from gateway.transcoding import GATEWAY
-from gateway.upstream import Upstream, refusal_of
+from gateway.upstream import Upstream
 
 TEMPLATE = "/api/v1/writer/images/{id}/file"
 STREAM_TIMEOUT_S = 120.0
 """For a whole file, at the pace of a slow client."""
 _RPC = "/writer.images.v1.ImageService/GetImageFile"
-_MEDIA_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
-"""Served as they are; anything else is bytes that no browser runs."""
+_MEDIA_TYPES = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/avif": "avif",
+}
+"""Served as they are, with their usual suffix; anything else is bytes that no browser runs."""
+_BYTES = "application/octet-stream"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,11 +55,12 @@ class ImageFiles:
     async def serve(
         self,
         scope: Mapping[str, Any],
+        receive: Any,
         send: Any,
         path: Mapping[str, str],
         exchange: Exchange,
     ) -> None:
-        """Streams the file, or says that the client has it. Raises Refusal."""
+        """Streams the file or a part of it, or says that the client has it. Raises Refusal."""
         exchange.route = TEMPLATE
         who = Caller(
             issuer=GATEWAY,
@@ -58,44 +74,62 @@ class ImageFiles:
             metadata=self._upstream.metadata(who, self._method.peer),
             timeout=STREAM_TIMEOUT_S,
         )
+        watch = HangUp(call, receive)
         try:
             async with asyncio.timeout(STREAM_TIMEOUT_S):
-                await self._stream(scope, send, exchange, call)
+                await self._stream(scope["method"], send, path["id"], exchange, call)
         except grpc.aio.AioRpcError as error:
-            raise refusal_of(error, self._method) from error
+            raise self._upstream.refusal(error, self._method) from error
+        except asyncio.CancelledError:
+            if watch.client_is_gone:
+                raise ClientGone from None
+            raise
         except OSError as error:
             raise ClientGone from error
         finally:
+            watch.stop()
             # Ends the stream wherever it stands: the client has the file, or hung up.
             call.cancel()
 
     async def _stream(
-        self, scope: Mapping[str, Any], send: Any, exchange: Exchange, call: Any
+        self, verb: str, send: Any, image_id: str, exchange: Exchange, call: Any
     ) -> None:
         wire = await call.read()
         if wire is grpc.aio.EOF:
             raise RuntimeError("the stream of an image file ended before it began")
         first = self._chunk.from_binary(wire)
         tag = f'"{first.sha256}"'
-        headers = _headers(first, tag)
-        if _matches(exchange.headers.get(b"if-none-match"), tag):
+        headers = _headers(first, tag, image_id)
+        _check_match(exchange.headers, tag, first.sha256)
+        if is_known(exchange.headers, tag):
             await answers.send_answer(send, Answer(304, headers=headers))
             return
-        headers.append((b"content-length", str(first.total_bytes).encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if scope["method"] == "HEAD":
+        total = first.total_bytes
+        span = span_of(exchange.headers, total, tag) if verb == "GET" else None
+        status = 200
+        if span is not None:
+            status = 206
+            headers.append((b"content-range", span.content_range(total)))
+        span = span or Span(0, total - 1)
+        headers.append((b"content-length", str(len(span)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if verb == "HEAD" or not len(span):
             await send({"type": "http.response.body", "body": b""})
             return
-        await self._copy(send, call, first)
+        await self._copy(send, call, first, span)
 
-    async def _copy(self, send: Any, call: Any, first: Any) -> None:
-        left, data = first.total_bytes, first.data
+    async def _copy(self, send: Any, call: Any, first: Any, span: Span) -> None:
+        """Sends the bytes of the span, and stops reading behind it."""
+        at, data = 0, first.data
         while True:
-            left -= len(data)
-            if left < 0:
+            if at + len(data) > first.total_bytes:
                 raise RuntimeError("an image file is longer than its header said")
-            await send({"type": "http.response.body", "body": data, "more_body": left > 0})
-            if left == 0:
+            part = data[max(0, span.first - at) : span.last + 1 - at]
+            at += len(data)
+            more = at <= span.last
+            if part:
+                await send({"type": "http.response.body", "body": part, "more_body": more})
+            if not more:
                 return
             wire = await call.read()
             if wire is grpc.aio.EOF:
@@ -103,20 +137,32 @@ class ImageFiles:
             data = self._chunk.from_binary(wire).data
 
 
-def _headers(first: Any, tag: str) -> Headers:
+def _headers(first: Any, tag: str, image_id: str) -> Headers:
     if _DIGEST.fullmatch(first.sha256) is None:
         raise RuntimeError("an image file has no digest")
-    media = first.mime_type if first.mime_type in _MEDIA_TYPES else "application/octet-stream"
+    suffix = _MEDIA_TYPES.get(first.mime_type)
+    media = _BYTES if suffix is None else first.mime_type
+    # The id has passed the route, which lets nothing through that a quoted name would mind.
+    shown = f'attachment; filename="{image_id}"'
+    if suffix is not None:
+        shown = f'inline; filename="{image_id}.{suffix}"'
     return [
         (b"content-type", media.encode()),
+        (b"content-disposition", shown.encode()),
         (b"etag", tag.encode()),
+        (b"accept-ranges", b"bytes"),
         (b"cache-control", b"public, max-age=31536000, immutable"),
         (b"content-security-policy", b"default-src 'none'; sandbox"),
+        # Pictures are shown by pages of any origin; they are public.
+        (b"cross-origin-resource-policy", b"cross-origin"),
+        ANY_ORIGIN,
     ]
 
 
-def _matches(sent: bytes | None, tag: str) -> bool:
-    if sent is None:
-        return False
-    tags = [part.strip().removeprefix("W/") for part in sent.decode("latin-1").split(",")]
-    return "*" in tags or tag in tags
+def _check_match(headers: Mapping[bytes, bytes], tag: str, digest: str) -> None:
+    """Raises ETAG_MISMATCH when the client goes on only with another file."""
+    sent = headers.get(b"if-match")
+    if sent is not None:
+        tags = {each.strip() for each in sent.decode("latin-1").split(",")}
+        if not tags & {ANY, tag}:
+            raise EtagMismatch("file", digest)

@@ -14,33 +14,25 @@ from typing import Any
 import grpc
 
 from chassis.caller import Caller
-from chassis.errors import Forbidden, InvalidFields, Violation
-from gateway import answers, bodies
-from gateway.acting import acting_request
-from gateway.answers import Answer
-from gateway.authentication import (
-    ANONYMOUS,
-    NO_SCOPE,
-    Acting,
-    Authenticator,
-    Principal,
-    Scope,
-    Scopes,
-)
+from chassis.errors import InvalidFields, Violation
+from gateway import answers, bodies, conditions
+from gateway.answers import Answer, Headers
+from gateway.authentication import ANONYMOUS, NO_SCOPE, Principal, Scope, Scopes
 from gateway.binding import Bound, RequestBinder
+from gateway.bounds import Bounds
 from gateway.contracts import Binding, Contracts
 from gateway.conversion import ListWriter, ResourceWriter, is_listing
+from gateway.entrance import Entrance
 from gateway.exchange import Exchange
 from gateway.fields import CONVERSION_ERRORS
+from gateway.hangups import HangUp
 from gateway.links import Links
-from gateway.upstream import Upstream, refusal_of
+from gateway.upstream import Upstream
 
 TIMEOUT_S = 10.0
 SLOW_TIMEOUT_S = 30.0
 """For calls that reserve, plan or ask a model."""
 _SLOW = frozenset({"writer_ai", "image_gen"})
-WATCH_AFTER_S = 0.05
-"""A read that takes longer is given up when its client hangs up; shorter ones are not worth it."""
 GATEWAY = "gateway"
 _EMPTY = "google.protobuf.Empty"
 
@@ -49,11 +41,11 @@ _EMPTY = "google.protobuf.Empty"
 class Surroundings:
     """What every endpoint uses."""
 
-    authenticator: Authenticator
+    entrance: Entrance
     scopes: Scopes
     upstream: Upstream
     links: Links
-    acting: Acting | None = None
+    bounds: Bounds
 
 
 class Endpoint:
@@ -70,6 +62,7 @@ class Endpoint:
         self.method = binding.method
         self.binder = RequestBinder(contracts, binding, path_names)
         self._around = around
+        self._throttle = around.entrance.scope_of(self.method, binding.verb)
         self._call = around.upstream.unary(self.method)
         self._timeout_s = SLOW_TIMEOUT_S if self.method.throttle in _SLOW else TIMEOUT_S
         response = self.method.response
@@ -85,30 +78,22 @@ class Endpoint:
     ) -> Answer:
         """The answer to a request. Raises Refusal, or ClientGone when nobody waits for it."""
         exchange.route = self.binding.template
-        exchange.require_single_headers()
-        principal = await self._principal(exchange)
+        principal = await self._around.entrance.admit(
+            exchange,
+            self._throttle,
+            is_public=self.method.access == "public",
+            acting_at=self.method.path,
+        )
         body = b""
         if self.binder.takes_body:
-            body = await bodies.read_body(receive, exchange.headers)
+            body = await bodies.read_body(receive, exchange.headers, self._around.bounds)
         bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
+        if bound.idempotency_key:
+            exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
         chosen = await self._scope(principal, bound)
         who = caller_of(principal, chosen, exchange)
         wire = await self._ask(bound.message.to_binary(), who, receive)
         return self._answer(wire, bound, scope, exchange)
-
-    async def _principal(self, exchange: Exchange) -> Principal:
-        if self.method.access == "public":
-            return ANONYMOUS
-        principal = await principal_of(self._around.authenticator, exchange)
-        if b"x-acting-account" in exchange.headers:
-            principal = await self._acting(principal, exchange)
-            exchange.account_id = principal.account_id
-        return principal
-
-    async def _acting(self, principal: Principal, exchange: Exchange) -> Principal:
-        if self._around.acting is None:
-            raise Forbidden("ROLE_FORBIDDEN", "Nobody acts on other accounts here.")
-        return await self._around.acting.act(principal, acting_request(exchange, self.method.path))
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:
         if self.method.needs_sector and not (bound.site_id and bound.sector_id):
@@ -127,11 +112,13 @@ class Endpoint:
     async def _ask(self, request: bytes, who: Caller, receive: Any) -> bytes:
         metadata = self._around.upstream.metadata(who, self.method.peer)
         call = self._call(request, metadata=metadata, timeout=self._timeout_s)
-        watch = _Watch(call, receive) if self.binding.verb == "GET" else None
+        watch = HangUp(call, receive) if self.binding.verb == "GET" else None
         try:
             wire: bytes = await call
         except grpc.aio.AioRpcError as error:
-            raise self.binder.translated(refusal_of(error, self.method)) from error
+            raise self.binder.translated(
+                self._around.upstream.refusal(error, self.method)
+            ) from error
         except asyncio.CancelledError:
             if watch is not None and watch.client_is_gone:
                 raise bodies.ClientGone from None
@@ -148,10 +135,7 @@ class Endpoint:
             return Answer(204)
         try:
             if self._list is None:
-                document, etag = self._resource.write(wire)
-                headers = [(b"etag", f'"{etag}"'.encode())] if etag else []
-                body = answers.resource(document, exchange.request_id)
-                return Answer(self.method.http_status, body, headers)
+                return self._one(*self._resource.write(wire), exchange)
             rows = self._list.write(wire)
         except CONVERSION_ERRORS as error:
             raise RuntimeError(f"{self.method.path} answered what cannot be read") from error
@@ -167,39 +151,18 @@ class Endpoint:
         )
         return Answer(self.method.http_status, body)
 
-
-class _Watch:
-    """Cancels a call when the client hangs up before it is answered."""
-
-    def __init__(self, call: Any, receive: Any) -> None:
-        self._call = call
-        self._receive = receive
-        self.client_is_gone = False
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
-
-    def stop(self) -> None:
-        """Ends the watch; the call is over."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _start(self) -> None:
-        self._task = asyncio.ensure_future(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.client_is_gone = True
-        self._call.cancel()
-
-
-async def principal_of(authenticator: Authenticator, exchange: Exchange) -> Principal:
-    """Who makes this request; the log will say so, too. Raises as the authenticator does."""
-    sent = exchange.headers.get(b"authorization")
-    principal = await authenticator.authenticate(None if sent is None else sent.decode("latin-1"))
-    exchange.principal, exchange.account_id = principal.principal, principal.account_id
-    return principal
+    def _one(self, document: str, revision: str, exchange: Exchange) -> Answer:
+        """One resource; nothing of it when the client has it already."""
+        headers: Headers = []
+        if revision:
+            tag = conditions.etag_of(revision, document)
+            headers.append((b"etag", tag.encode()))
+            if self.binding.verb == "GET":
+                conditions.require_revision(exchange.headers, revision)
+                if conditions.is_known(exchange.headers, tag):
+                    return Answer(304, headers=headers)
+        body = answers.resource(document, exchange.request_id)
+        return Answer(self.method.http_status, body, headers)
 
 
 def caller_of(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:

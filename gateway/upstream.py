@@ -15,16 +15,29 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from chassis import caller, status
+from chassis import caller, clock, status
 from chassis.caller import Caller, Signer
 from chassis.client import CHANNEL_OPTIONS
 from chassis.errors import Kind, Refusal
 from gateway.contracts import Binding, Method
+from gateway.metrics import Metrics
 
 IDENTITY = "identity"
 """The one service that is told the client's address: it counts attempts to sign in."""
 HEALTH_TIMEOUT_S = 2.0
+HEALTH_KNOWN_S = 0.5
+"""How long an answer about readiness is given again."""
 READ_ATTEMPTS_MAX = 3
+_FAILURES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+"""Codes that no refusal of a healthy service has."""
 _RETRY = {
     "maxAttempts": READ_ATTEMPTS_MAX,
     "initialBackoff": "0.05s",
@@ -38,11 +51,18 @@ class Upstream:
     """Channels to the services, and how a call to one is made."""
 
     def __init__(
-        self, addresses: Mapping[str, str], signer: Signer, bindings: Iterable[Binding]
+        self,
+        addresses: Mapping[str, str],
+        signer: Signer,
+        bindings: Iterable[Binding],
+        metrics: Metrics,
     ) -> None:
         """`addresses` by service name; `bindings` tell which methods are reads."""
         config = _service_config(bindings)
         self._signer = signer
+        self._metrics = metrics
+        self._health: asyncio.Future[list[str]] | None = None
+        self._health_until_s = 0.0
         self._channels = {
             name: grpc.aio.insecure_channel(
                 address, options=[*CHANNEL_OPTIONS, ("grpc.service_config", config)]
@@ -74,10 +94,27 @@ class Upstream:
             return (*entries, (caller.ADDRESS_KEY, who.client_address))
         return entries
 
+    def refusal(self, error: grpc.aio.AioRpcError, method: Method) -> Refusal:
+        """What a failed call means for the client; counted when it is the service's fault."""
+        if error.code() in _FAILURES:
+            self._metrics.upstream_error(method.peer, error.code().name)
+        return refusal_of(error, method)
+
     async def not_ready(self) -> list[str]:
-        """Names of the services that do not say they serve."""
+        """Names of the services that do not say they serve.
+
+        Whoever asks meanwhile, or shortly after, gets the same answer: strangers may ask.
+        """
+        if self._health is None or (
+            self._health.done() and self._health_until_s <= clock.elapsed_s()
+        ):
+            self._health = asyncio.ensure_future(self._ask_all())
+        return await asyncio.shield(self._health)
+
+    async def _ask_all(self) -> list[str]:
         names = sorted(self._channels)
         healthy = await asyncio.gather(*(self._serves(name) for name in names))
+        self._health_until_s = clock.elapsed_s() + HEALTH_KNOWN_S
         return [name for name, serves in zip(names, healthy, strict=True) if not serves]
 
     async def _serves(self, name: str) -> bool:
@@ -90,6 +127,8 @@ class Upstream:
 
     async def close(self) -> None:
         """Closes all channels."""
+        if self._health is not None:
+            self._health.cancel()
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import Forbidden
-from gateway import answers, errors
+from gateway import answers
 from gateway.answers import Answer
 from gateway.contracts import Contracts
 from gateway.exchange import Exchange
@@ -16,10 +16,12 @@ from gateway.streams.hub import Hub, Reader
 from gateway.streams.rights import Guard, View
 from gateway.streams.session import Beginning, Pace, Session, Story
 from gateway.streams.stories import Everything, OneRun, Runs
-from gateway.transcoding import Surroundings, principal_of
+from gateway.transcoding import Surroundings
 
 EVENTS = "/api/v1/events"
 WATCH_RUN = "/api/v1/writer/runs/{id}/watch"
+THROTTLE = "writer_read"
+"""Opening a stream counts as one read; what it tells does not."""
 
 
 class EventStreams:
@@ -42,11 +44,7 @@ class EventStreams:
     ) -> None:
         """Streams until there is a reason to end. Raises Refusal before the first byte."""
         exchange.route = self.template
-        exchange.require_single_headers()
-        if b"x-acting-account" in exchange.headers:
-            # Each call of an operator is written down; a stream asks once and goes on for hours.
-            raise errors.invalid("X-Acting-Account", "cannot be used for event streams")
-        await principal_of(self._around.authenticator, exchange)
+        await self._around.entrance.admit(exchange, THROTTLE)
         request = self._asked(scope["query_string"], exchange)
         guard = Guard(self._around, exchange, request)
         view = await guard.view()

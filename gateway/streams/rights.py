@@ -13,7 +13,7 @@ from gateway.authentication import NO_SCOPE, Principal
 from gateway.exchange import Exchange
 from gateway.streams.asking import Asked
 from gateway.streams.facts import Told
-from gateway.transcoding import Surroundings, caller_of, principal_of
+from gateway.transcoding import Surroundings, caller_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Guard:
 
     async def view(self) -> View:
         """The reader's rights now. Raises what a request with this credential would."""
-        principal = await principal_of(self._around.authenticator, self._exchange)
+        principal = await self._around.entrance.identify(self._exchange)
         levels = LEVELS.get(principal.role, frozenset())
         if options_pb2.Access.read not in levels:
             raise Forbidden("ROLE_FORBIDDEN", "Your role does not allow this.")
@@ -71,5 +71,5 @@ class Guard:
 
     async def metadata(self, peer: str) -> tuple[tuple[str, str], ...]:
         """What a service is told about the reader, with his rights of now."""
-        principal: Principal = await principal_of(self._around.authenticator, self._exchange)
+        principal: Principal = await self._around.entrance.identify(self._exchange)
         return self._around.upstream.metadata(caller_of(principal, NO_SCOPE, self._exchange), peer)

@@ -18,6 +18,7 @@ from writer.billing.v1 import (
 )
 
 from chassis.errors import InvalidFields, Violation
+from chassis.etags import etag_of
 from chassis.times import to_timestamp
 from services.billing.domain import (
     Account,
@@ -55,14 +56,6 @@ def time_from_proto(request: Message, field: str) -> datetime | None:
     if not _YEARS[0] <= moment.year < _YEARS[1]:
         raise InvalidFields(Violation(field, f"must be from {_YEARS[0]} to {_YEARS[1]}"))
     return moment
-
-
-def masked(request: Any, *names: str) -> frozenset[str]:
-    """Which of these fields a request changes. Raises InvalidFields for any other."""
-    paths = frozenset(request.update_mask.paths)
-    if paths - set(names):
-        raise InvalidFields(Violation("update_mask", f"may name {' and '.join(names)}"))
-    return paths or frozenset(names)
 
 
 def operation_to_proto(operation: str) -> prices_pb2.Operation.Type.ValueType:
@@ -152,7 +145,7 @@ def budget_to_proto(budget: Budget) -> budgets_pb2.Budget:
     """A budget and what is used of it."""
     return budgets_pb2.Budget(
         id=budget.id,
-        etag=str(budget.revision),
+        etag=etag_of(budget.revision, budget.guarded),
         scope=budgets_pb2.Budget.Scope.Value(budget.scope),
         scope_id=budget.scope_id,
         credits=budget.credits,
@@ -267,7 +260,7 @@ def price_to_proto(price: Price) -> prices_pb2.CreditCost:
         credits=price.credits,
         version=price.version,
         create_time=to_timestamp(price.create_time),
-        etag=str(price.version),
+        etag=etag_of(price.version, price.guarded),
         reason=price.reason,
     )
 

@@ -2,12 +2,14 @@
 
 import ast
 import io
+import re
 import tokenize
 from pathlib import Path
 
 import pytest
 
 import chassis
+import gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE_FOLDERS = ("chassis", "services", "gateway", "standalone")
@@ -21,8 +23,8 @@ LONG_FUNCTIONS = {
     "services/tasks/store/runs.py:create",
 }
 DOCSTRING_LINES_MAX = 5
-# An index of the chassis, and why forking is safe where it is done.
-LONG_DOCSTRINGS = {"chassis/__init__.py", "standalone/zygote.py"}
+# The indexes of the chassis and the gateway, and why forking is safe where it is done.
+LONG_DOCSTRINGS = {"chassis/__init__.py", "gateway/__init__.py", "standalone/zygote.py"}
 LONG_TESTS: set[str] = set()
 CLOCKS = {
     "datetime.now",
@@ -114,10 +116,11 @@ def test_a_module_says_in_a_few_lines_what_it_is_for():
     assert (silent, long) == (set(), LONG_DOCSTRINGS)
 
 
-def test_every_shelf_of_the_chassis_is_listed():
-    for path in (ROOT / "chassis").glob("*.py"):
-        if path.stem != "__init__":
-            assert path.stem in chassis.__doc__, path.stem
+@pytest.mark.parametrize("package", [chassis, gateway], ids=lambda package: package.__name__)
+def test_every_room_is_listed_in_the_index_of_its_house(package):
+    for path in (ROOT / package.__name__).glob("*.py"):
+        if not path.stem.startswith("__"):
+            assert re.search(rf"\b{path.stem}\b", package.__doc__), path.stem
 
 
 def test_time_comes_from_the_clock():

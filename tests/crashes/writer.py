@@ -54,6 +54,8 @@ class Writer:
             "WRITER_MAX_DELIVERIES": "25",
             "OPENAI_API_KEY": "",
             "OPENAI_BASE_URL": "",
+            # It is looked at far more often than by a person.
+            "WRITER_THROTTLES": "off",
             "CRASH_ORDERS": str(self._orders),
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "protos/gen", ROOT / "tests"))),
             **environment,

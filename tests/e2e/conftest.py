@@ -7,8 +7,11 @@ import pytest
 from e2e.people import Writer
 from support import postgresql
 
+from gateway.throttles import PER_MINUTE
 from standalone.plan import whole
 from standalone.stack import Stack
+
+THROTTLE = 100_000
 
 # Faults shall end soon, but the attempts together have room for a machine that is busy with
 # something else; only stalls take all of it.
@@ -19,6 +22,8 @@ ENVIRONMENT = {
     "WRITER_MODEL_BUSY_ATTEMPTS": "3",
     "WRITER_MODEL_TIMEOUT_S": "3",
     "WRITER_MODEL_FIRST_DELAY_S": "0.05",
+    # All accounts of the tests share one address, and some look often.
+    "WRITER_THROTTLES": ",".join(f"{scope}={THROTTLE}" for scope in PER_MINUTE),
 }
 
 

@@ -29,6 +29,18 @@ async def test_a_key_is_held_to_its_budget_and_told_which_limit_it_was(account):
         headers={"If-Match": f'"{budget["etag"]}"'},
     )
     assert changed.status_code == 200, changed.text
+    late = await account.call(
+        "PATCH",
+        f"{API}/budgets/{budget['id']}",
+        json={"credits": 9},
+        headers={"If-Match": f'"{budget["etag"]}"'},
+    )
+    assert late.status_code == 412
+    assert late.json()["errors"] == {"credits": ["has changed since you read it"]}
+    assert late.json()["details"] == {"etag": changed.json()["data"]["etag"]}
+    for body, field in (({"scope": "site"}, "scope"), ({"used": 1}, "used")):
+        refused = await account.call("PATCH", f"{API}/budgets/{budget['id']}", json=body)
+        assert (refused.status_code, list(refused.json()["errors"])) == (400, [field])
     run = await account.ended(await program.generate(*(task["id"] for task in tasks)))
     assert run["state"] == "succeeded"
     await account.settled()

@@ -30,7 +30,7 @@ async def test_what_is_made_answers_201_with_its_revision(account):
     assert body["success"] is True
     task = body["data"]
     assert UUID.fullmatch(task["id"])
-    assert answer.headers["etag"] == f'"{task["etag"]}"'
+    assert answer.headers["etag"].startswith(f'"{task["etag"]}-')
     assert TIME.fullmatch(task["create_time"])
     assert (task["status"], task["content_id"]) == ("queued", "")
     assert task["sector_name"] == "General"
@@ -52,7 +52,7 @@ async def test_background_work_answers_202_with_the_run(account):
     assert answer.json().keys() == ONE
     run = answer.json()["data"]
     assert UUID.fullmatch(run["id"])
-    assert answer.headers["etag"] == f'"{run["etag"]}"'
+    assert answer.headers["etag"].startswith(f'"{run["etag"]}-')
     assert (run["state"], run["stop_after"]) == ("queued", "content")
     assert "end_time" not in run
     ended = await account.ended(run)
@@ -195,6 +195,15 @@ async def test_a_clients_request_id_comes_back_and_reaches_the_usage(account):
     await account.settled()
     [record] = await account.list("billing/credits/usage")
     assert record["request_id"] == mine
+
+
+async def test_requests_are_counted_by_account_and_scope(account):
+    first, second = [await account.call("GET", "writer/tasks") for _ in range(2)]
+    left = [int(each.headers["x-throttle-remaining"]) for each in (first, second)]
+    assert first.headers["x-throttle-limit"] == "100000"
+    # Unless another window has begun meanwhile.
+    assert left[1] in {left[0] - 1, 99_999}
+    assert len(first.headers["x-trace-id"]) == 32
 
 
 async def test_a_second_site_keeps_its_things_apart(account):

@@ -8,7 +8,7 @@ from e2e.people import API, LISTS, Account, unique
 
 from chassis import ids
 
-IGNORED_HEADERS = {"date", "x-request-id"}
+IGNORED_HEADERS = {"date", "x-request-id", "x-trace-id", "x-throttle-remaining", "x-throttle-reset"}
 
 
 @dataclass

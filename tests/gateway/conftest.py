@@ -6,6 +6,7 @@ import dataclasses
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from writer.billing.v1 import budgets_pb2_grpc
 from writer.content.v1 import clusters_pb2_grpc, content_pb2_grpc
 from writer.identity.v1 import identity_pb2_grpc, sites_pb2_grpc
 from writer.images.v1 import images_pb2, images_pb2_grpc
@@ -24,6 +25,12 @@ SITE = "0199aaaa-0000-7000-8000-00000000051e"
 SECTOR = "0199aaaa-0000-7000-8000-0000000005ec"
 OTHER_SITE = "0199aaaa-0000-7000-8000-00000000051f"
 SERVICERS = {
+    "billing": (
+        (
+            budgets_pb2_grpc.add_BudgetServiceServicer_to_server,
+            budgets_pb2_grpc.BudgetServiceServicer,
+        ),
+    ),
     "tasks": (
         (tasks_pb2_grpc.add_TaskServiceServicer_to_server, tasks_pb2_grpc.TaskServiceServicer),
         (runs_pb2_grpc.add_RunServiceServicer_to_server, runs_pb2_grpc.RunServiceServicer),
@@ -181,7 +188,8 @@ async def open_stack(*peers, **options):
         await servers[peer].ready()
     addresses = {peer: f"127.0.0.1:{server.port}" for peer, server in servers.items()}
     contracts = load_contracts()
-    upstream = build_upstream(contracts, addresses, Signer("gateway", key))
+    signer = Signer("gateway", key)
+    upstream = build_upstream(contracts, addresses, signer, options.get("metrics"))
     credentials = Credentials()
     app = build_app(contracts, upstream, credentials, Sites(), **options)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

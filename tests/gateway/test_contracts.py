@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chassis.caller import Signer
 from gateway.app import build_app, build_upstream
 from gateway.contracts import load_contracts
+from gateway.counters import MemoryCounter
+from gateway.throttles import PER_MINUTE, Throttles
 
 CONTRACTS = load_contracts()
 PEERS = ("tasks", "content", "images", "billing", "identity")
@@ -35,8 +37,14 @@ def test_every_verb_and_template_is_declared_once():
 def test_every_route_is_under_the_versioned_base_and_has_a_throttle(binding):
     assert binding.template.startswith("/api/v1/")
     assert not binding.template.endswith("/")
-    assert binding.method.throttle in {"writer", "writer_ai", "image_gen", "billing", "auth"}
+    assert Throttles(MemoryCounter()).scope_of(binding.method, binding.verb) in PER_MINUTE
     assert (binding.body == "") == (binding.verb in {"GET", "DELETE"})
+
+
+@pytest.mark.parametrize("binding", CONTRACTS.bindings, ids=lambda binding: binding.template)
+def test_whatever_makes_something_takes_an_idempotency_key(binding):
+    if binding.verb == "POST" and binding.method.http_status in {201, 202}:
+        assert "request_id" in {field.name for field in binding.method.request.fields}
 
 
 async def test_every_unary_binding_becomes_a_route():

@@ -1,6 +1,11 @@
 """Whether the gateway lives, and which service it is waiting for."""
 
+import asyncio
+
 import pytest
+
+from gateway import upstream
+from gateway.upstream import Upstream
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/healthz/"])
@@ -25,6 +30,30 @@ async def test_readiness_names_the_service_that_is_missing(stack):
     assert answer.status_code == 503
     assert answer.json()["details"] == {"not_ready": ["tasks"]}
     assert "127.0.0.1" not in answer.text
+    told = {"success", "error", "code", "errors", "details", "request_id"}
+    assert set(answer.json()) == told
+
+
+async def test_strangers_who_ask_often_do_not_make_services_work(stack, monkeypatch):
+    asked = []
+    serves = Upstream._serves
+
+    async def counted(self, name):
+        asked.append(name)
+        return await serves(self, name)
+
+    monkeypatch.setattr(Upstream, "_serves", counted)
+    monkeypatch.setattr(upstream, "HEALTH_KNOWN_S", 60)
+    await asyncio.gather(*(stack.client.get("/readyz") for _ in range(20)))
+    await stack.client.get("/readyz")
+    assert sorted(asked) == ["identity", "tasks"]
+
+
+async def test_readiness_is_asked_again_after_a_moment(stack, monkeypatch):
+    monkeypatch.setattr(upstream, "HEALTH_KNOWN_S", 0)
+    assert (await stack.client.get("/readyz")).status_code == 200
+    await stack.servers["tasks"].stop()
+    assert (await stack.client.get("/readyz")).status_code == 503
 
 
 async def test_health_is_only_read(stack):

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from gateway import bodies, faults
+from gateway.bounds import Bounds
 
 TASKS = "/api/v1/writer/tasks"
 GENERATE = f"{TASKS}/auto_generate_content"
@@ -172,10 +173,10 @@ async def test_json_by_another_spelling_is_json(stack, task, brief, media):
 
 
 async def test_a_body_over_the_limit_is_refused_by_its_declared_length(post):
-    answer = await post('{"title":"' + "a" * bodies.BODY_BYTES_MAX + '"}')
+    answer = await post('{"title":"' + "a" * Bounds().body_bytes + '"}')
     assert answer.status_code == 413
     assert answer.json()["code"] == "PAYLOAD_TOO_LARGE"
-    assert answer.json()["details"] == {"limit_bytes": bodies.BODY_BYTES_MAX}
+    assert answer.json()["details"] == {"limit_bytes": Bounds().body_bytes}
 
 
 async def test_a_body_over_the_limit_is_refused_while_it_is_read(stack):
@@ -183,13 +184,13 @@ async def test_a_body_over_the_limit_is_refused_while_it_is_read(stack):
 
     async def endless():
         nonlocal sent
-        while sent < 10 * bodies.BODY_BYTES_MAX:
+        while sent < 10 * Bounds().body_bytes:
             sent += 65_536
             yield b" " * 65_536
 
     answer = await stack.client.post(TASKS, content=endless(), headers=JSON)
     assert answer.status_code == 413
-    assert sent <= bodies.BODY_BYTES_MAX + 65_536
+    assert sent <= Bounds().body_bytes + 65_536
 
 
 @pytest.mark.parametrize("length", [b"-1", b"1e3", b"0x10", b"9" * 400])

@@ -1,30 +1,19 @@
-"""The HTTP server over real sockets: bounds on heads, bodies and time, and hang-ups."""
+"""The HTTP server over real sockets: bounds on heads, bodies and time."""
 
 import asyncio
 import contextlib
-import json
 
 import httpx
 import pytest
+from support import sockets
+from support.sockets import WAIT_S, serving, wait_for
 from writer.tasks.v1 import tasks_pb2
 
-from gateway import bodies, server, transcoding
+from gateway import protocol
+from gateway.bounds import Bounds
 from gateway.server import http_server, listening_socket
 
 GET = b"GET /api/v1/writer/tasks/x HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer owner\r\n"
-WAIT_S = 5.0
-
-
-@contextlib.asynccontextmanager
-async def serving(app):
-    listening = listening_socket("127.0.0.1:0")
-    http = http_server(app)
-    task = asyncio.create_task(http.serve(sockets=[listening]))
-    try:
-        yield listening.getsockname()[1]
-    finally:
-        http.should_exit = True
-        await task
 
 
 @pytest.fixture
@@ -60,14 +49,8 @@ async def talk(connect, *parts):
 
 
 def parsed(raw):
-    head, _, body = raw.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
-
-
-async def wait_for(condition):
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
+    status, _, body = sockets.parsed(raw)
+    return status, body
 
 
 async def test_it_answers_over_a_real_connection_that_is_kept(port, backend, task):
@@ -92,7 +75,7 @@ async def test_links_name_the_address_that_was_asked(port, backend):
 @pytest.mark.parametrize(
     "head",
     [
-        b"X-Long: " + b"a" * server.HEAD_BYTES_MAX + b"\r\n\r\n",
+        b"X-Long: " + b"a" * Bounds().head_bytes + b"\r\n\r\n",
         b"".join(b"X-%d: a\r\n" % number for number in range(10_000)) + b"\r\n",
     ],
 )
@@ -104,7 +87,7 @@ async def test_a_head_that_is_too_large_is_refused(connect, backend, head):
 
 
 async def test_an_address_that_is_too_long_is_refused(connect):
-    long = b"GET /" + b"a" * server.HEAD_BYTES_MAX + b" HTTP/1.1\r\nHost: t\r\n\r\n"
+    long = b"GET /" + b"a" * Bounds().head_bytes + b" HTTP/1.1\r\nHost: t\r\n\r\n"
     assert parsed(await talk(connect, long))[0] == 431
 
 
@@ -113,7 +96,7 @@ async def test_a_header_that_never_ends_is_cut_off(connect):
     writer.write(GET + b"X-Long: ")
     sent = 0
     async with asyncio.timeout(WAIT_S):
-        while sent < 100 * server.HEAD_BYTES_MAX:
+        while sent < 100 * Bounds().head_bytes:
             try:
                 writer.write(b"a" * 4096)
                 await writer.drain()
@@ -121,7 +104,7 @@ async def test_a_header_that_never_ends_is_cut_off(connect):
                 break
             sent += 4096
             await asyncio.sleep(0)
-    assert sent < 100 * server.HEAD_BYTES_MAX
+    assert sent < 100 * Bounds().head_bytes
 
 
 @pytest.mark.parametrize(
@@ -150,9 +133,8 @@ async def test_a_body_framed_in_two_ways_is_refused(connect, backend, framing):
 
 
 @pytest.mark.parametrize("start", [b"", GET, b"GET /api"])
-async def test_a_head_that_does_not_arrive_is_given_up(stack, monkeypatch, start):
-    monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.1)
-    async with serving(stack.app) as port:
+async def test_a_head_that_does_not_arrive_is_given_up(stack, start):
+    async with serving(stack.app, head_timeout_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
         async with asyncio.timeout(WAIT_S):
@@ -161,15 +143,13 @@ async def test_a_head_that_does_not_arrive_is_given_up(stack, monkeypatch, start
     assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(stack, monkeypatch):
-    monkeypatch.setattr(
-        bodies.read_body, "__kwdefaults__", {**bodies.read_body.__kwdefaults__, "timeout_s": 0.1}
-    )
+async def test_a_body_that_does_not_arrive_is_given_up(make_stack):
     post = (
         b"POST /api/v1/auth/login HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
         b'Content-Length: 100\r\n\r\n{"email":'
     )
-    async with serving(stack.app) as port:
+    bounds = Bounds(body_timeout_s=0.1)
+    async with make_stack("identity", bounds=bounds) as stack, serving(stack.app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post)
         async with asyncio.timeout(WAIT_S):
@@ -189,13 +169,13 @@ async def test_who_sends_too_much_is_told_so_and_may_go_on_with_the_connection(p
     async with httpx.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
         url = f"http://127.0.0.1:{port}/api/v1/writer/tasks"
         for path, status in ((url, 413), (f"{url}/none/of/this", 404)):
-            answer = await client.post(path, content=b" " * 20 * bodies.BODY_BYTES_MAX)
+            answer = await client.post(path, content=b" " * 20 * Bounds().body_bytes)
             assert answer.status_code == status
         assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
 
 
 async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypatch):
-    monkeypatch.setattr(server, "LINGER_S", 0.1)
+    monkeypatch.setattr(protocol, "LINGER_S", 0.1)
     _, writer = await connect()
     writer.write(LOGIN)
 
@@ -210,57 +190,13 @@ async def test_who_goes_on_sending_after_the_answer_is_cut_off(connect, monkeypa
 
 
 async def test_a_connection_is_not_kept_for_ever_after_a_late_body(stack, monkeypatch):
-    monkeypatch.setattr(server, "LINGER_S", WAIT_S * 10)
-    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.1)
-    async with serving(stack.app) as port:
+    monkeypatch.setattr(protocol, "LINGER_S", WAIT_S * 10)
+    async with serving(stack.app, keep_alive_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(LOGIN + CHUNK * 17 + b"0\r\n\r\n")
         async with asyncio.timeout(WAIT_S):
             assert parsed(await reader.read())[0] == 413
         writer.close()
-
-
-async def test_a_read_is_cancelled_when_its_client_hangs_up(connect, backend, monkeypatch):
-    monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
-    cancelled = []
-
-    async def stall(request, context):
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.append(request.id)
-            raise
-
-    backend.answers["GetTask"] = stall
-    _, writer = await connect()
-    writer.write(GET + b"\r\n")
-    await wait_for(lambda: backend.heard)
-    writer.close()
-    await wait_for(lambda: cancelled)
-
-
-async def test_a_write_goes_on_when_its_client_hangs_up(connect, backend, task, monkeypatch):
-    monkeypatch.setattr(transcoding, "WATCH_AFTER_S", 0.01)
-    hung_up, done = asyncio.Event(), []
-
-    async def work(request, context):
-        await hung_up.wait()
-        await asyncio.sleep(0.05)
-        done.append(list(request.ids))
-        return tasks_pb2.Task()
-
-    backend.answers["GenerateContent"] = work
-    _, writer = await connect()
-    body = b'{"ids":["a"]}'
-    writer.write(
-        b"POST /api/v1/writer/tasks/auto_generate_content HTTP/1.1\r\nHost: t\r\n"
-        b"Authorization: Bearer owner\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-    )
-    await wait_for(lambda: backend.heard)
-    writer.close()
-    hung_up.set()
-    await wait_for(lambda: done == [["a"]])
 
 
 async def test_a_file_that_breaks_off_closes_the_connection(make_stack, picture):

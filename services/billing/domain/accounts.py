@@ -113,6 +113,11 @@ class Budget:
     create_time: datetime
     update_time: datetime
 
+    @property
+    def guarded(self) -> dict[str, object]:
+        """What its etag guards; new fields come last."""
+        return {"credits": self.credits}
+
     def is_past(self, month: str) -> bool:
         """Whether `used` is of a later month: somebody waited while the month ended."""
         return bool(self.month) and month < self.month

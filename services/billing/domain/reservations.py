@@ -29,6 +29,11 @@ class Price:
     create_time: datetime
     reason: str = ""
 
+    @property
+    def guarded(self) -> dict[str, object]:
+        """What its etag guards; new fields come last."""
+        return {"credits": self.credits, "unit": self.unit}
+
 
 @dataclass(frozen=True, slots=True)
 class Item:

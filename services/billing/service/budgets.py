@@ -12,10 +12,10 @@ from typing import TypeVar
 from google.protobuf.message import Message
 from sqlalchemy import Connection
 
-from chassis import ids
+from chassis import etags, ids
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.errors import AlreadyExists, EtagMismatch, Forbidden
+from chassis.errors import AlreadyExists, Forbidden
 from chassis.pages import Page, PageQuery
 from chassis.replies import Reply
 from services.billing.domain import Budget, BudgetScope, Reservation, month_of
@@ -108,8 +108,7 @@ class Budgets:
         BalanceStore(connection, caller).lock()
         store = BudgetStore(connection, caller)
         budget = store.get(budget_id)
-        if etag and etag != str(budget.revision):
-            raise EtagMismatch("budget", str(budget.revision))
+        etags.require(etag, "budget", budget.revision, budget.guarded)
         return store, budget
 
     def _new(

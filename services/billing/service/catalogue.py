@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from chassis import etags
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import EtagMismatch, InvalidFields, Violation
@@ -62,8 +63,7 @@ class Catalogue:
                 raise InvalidFields(Violation("variant", "has no price"))
             if unit is not None and not same_measure(current.unit, unit):
                 raise InvalidFields(Violation("unit", f"cannot replace {current.unit}"))
-            if etag and etag != str(current.version):
-                raise EtagMismatch("cost", str(current.version))
+            etags.require(etag, "cost", current.version, current.guarded)
             wanted = replace(
                 current,
                 unit=unit or current.unit,

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 from writer.billing.v1 import budgets_pb2, budgets_pb2_grpc
 
-from chassis import caller
+from chassis import caller, masks
 from chassis.pages import PageQuery
 from chassis.replies import Reply
 from services.billing import mapping
@@ -58,7 +58,7 @@ class BudgetServicer(budgets_pb2_grpc.BudgetServiceServicer):
     async def UpdateBudget(
         self, request: budgets_pb2.UpdateBudgetRequest, context: Any
     ) -> budgets_pb2.Budget:
-        mapping.masked(request, "credits")
+        masks.chosen(request, "credits")
         budget = await self._budgets.update(
             caller.current(), request.id, request.credits, request.etag
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from writer.billing.v1 import prices_pb2, prices_pb2_grpc
 
-from chassis import caller
+from chassis import caller, masks
 from chassis.pages import PageQuery
 from services.billing import mapping
 from services.billing.service import Catalogue
@@ -30,7 +30,7 @@ class PriceServicer(prices_pb2_grpc.PriceServiceServicer):
     ) -> prices_pb2.CreditCost:
         operation = mapping.operation_from_proto(request.operation_type)
         assert operation is not None, "the contract has checked it"
-        changed = mapping.masked(request, "credits", "unit")
+        changed = masks.chosen(request, "credits", "unit")
         is_priced = request.HasField("credits") and "credits" in changed
         price = await self._catalogue.update(
             caller.current(),

@@ -18,6 +18,7 @@ from chassis import clock, ids
 from chassis.bus import Bus, Publication
 from chassis.events import Envelope, subject_of
 from gateway.authentication import Principal
+from gateway.bounds import Bounds as HttpBounds
 from gateway.contracts import load_contracts
 from gateway.server import http_server, listening_socket
 from gateway.streams.facts import Catalogue
@@ -136,7 +137,9 @@ def gateway_on(make_stack):
     """`async with gateway_on(url, account)`: a gateway as a process of its own would be."""
 
     @contextlib.asynccontextmanager
-    async def opened(url, account="", *, bounds=USUAL, pace=QUICK, send_buffer_bytes=0):
+    async def opened(
+        url, account="", *, bounds=USUAL, pace=QUICK, send_buffer_bytes=0, **http_bounds
+    ):
         async with bus_to(url) as bus:
             hub = Hub(bus, Catalogue(load_contracts()), bounds)
             reading = asyncio.create_task(hub.run())
@@ -145,7 +148,7 @@ def gateway_on(make_stack):
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
             async with make_stack("tasks", hub=hub, pace=pace) as stack:
                 stack.credentials.known = credentials_of(account)
-                http = http_server(stack.app)
+                http = http_server(stack.app, HttpBounds(**http_bounds))
                 serving = asyncio.create_task(http.serve(sockets=[listening]))
                 gateway = Gateway(listening.getsockname()[1], hub, stack, http, serving)
                 try:

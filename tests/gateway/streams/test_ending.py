@@ -10,7 +10,6 @@ import pytest
 
 from chassis import clock
 from chassis.errors import Forbidden, Unauthenticated
-from gateway import server
 from gateway.streams import hub
 from gateway.streams.session import Pace
 
@@ -128,10 +127,10 @@ async def test_a_slow_reader_is_dropped_while_the_others_go_on(
 
 
 async def test_a_reader_that_reads_nothing_at_all_is_cut_off(
-    gateway_on, nats, teller, account, stuck, eventually, monkeypatch
+    gateway_on, nats, teller, account, stuck, eventually
 ):
-    monkeypatch.setattr(server, "WRITE_STALL_S", 0.2)
-    async with gateway_on(nats.url, account, pace=Pace(), send_buffer_bytes=4096) as gateway:
+    narrow = {"send_buffer_bytes": 4096, "write_timeout_s": 0.2}
+    async with gateway_on(nats.url, account, pace=Pace(), **narrow) as gateway:
         await stuck(gateway.port)
         await eventually(lambda: gateway.hub.count == 1)
         await teller.tell(*teller.facts(200, run_id="x" * 1_000))

@@ -106,7 +106,7 @@ class MethodPolicy(_message.Message):
     http_status: _builtins.int
     """HTTP status of a success; 0 means 200."""
     throttle: _builtins.str
-    """Throttle scope: writer, writer_ai, image_gen, billing, auth."""
+    """Throttle scope: writer (reads and writes apart), writer_ai, image_gen, billing, auth, login."""
     @_builtins.property
     def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Services that may call the method in their own name, for the tenant they name."""

@@ -1,0 +1,77 @@
+"""What the gateway's variables mean to its rooms; what cannot be understood names its variable."""
+
+from __future__ import annotations
+
+import socket
+
+from chassis.settings import Settings, SettingsError
+from gateway.cors import ListedOrigins, Origins
+from gateway.counters import counter_for
+from gateway.server import listening_socket
+from gateway.streams.hub import Bounds as StreamBounds
+from gateway.streams.session import Pace
+from gateway.throttles import Throttles, per_minute
+
+STREAM_PACE_MIN_S = 0.1
+
+
+def listening(settings: Settings) -> socket.socket:
+    """The socket of the REST API. Raises SettingsError, and OSError when it is taken."""
+    return _bound("WRITER_LISTEN", settings.listen, settings.extra("WRITER_LISTEN_FD"))
+
+
+def metrics_listening(settings: Settings) -> socket.socket | None:
+    """The socket of the metrics, if they are wanted. Raises as `listening`."""
+    address = settings.extra("WRITER_METRICS_LISTEN")
+    return _bound("WRITER_METRICS_LISTEN", address) if address else None
+
+
+def origins(settings: Settings, of_accounts: Origins) -> ListedOrigins:
+    """The origins that every account allows, and those of each. Raises SettingsError."""
+    listed = settings.extra("WRITER_ALLOWED_ORIGINS").split(",")
+    try:
+        return ListedOrigins(filter(None, map(str.strip, listed)), of_accounts)
+    except ValueError as error:
+        raise SettingsError(f"WRITER_ALLOWED_ORIGINS: {error}") from error
+
+
+def throttles(settings: Settings) -> Throttles:
+    """The limits, and where they are counted. Raises SettingsError."""
+    variable = "WRITER_THROTTLES"
+    try:
+        limits = per_minute(settings.extra(variable))
+        variable = "WRITER_REDIS_URL"
+        return Throttles(counter_for(settings.extra(variable)), limits)
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {error}") from error
+
+
+def stream_bounds(settings: Settings) -> StreamBounds:
+    """How many may listen at once. Raises SettingsError."""
+    usual = StreamBounds()
+    return StreamBounds(
+        streams_max=settings.whole_number("WRITER_STREAMS_MAX", usual.streams_max, minimum=0),
+        account_streams_max=settings.whole_number(
+            "WRITER_STREAMS_OF_ACCOUNT_MAX", usual.account_streams_max, minimum=1
+        ),
+    )
+
+
+def stream_pace(settings: Settings) -> Pace:
+    """How often a stream says that it lives, and asks who listens. Raises SettingsError."""
+    usual = Pace()
+    return Pace(
+        heartbeat_s=settings.number(
+            "WRITER_STREAM_HEARTBEAT_S", usual.heartbeat_s, minimum=STREAM_PACE_MIN_S
+        ),
+        recheck_s=settings.number(
+            "WRITER_STREAM_RECHECK_S", usual.recheck_s, minimum=STREAM_PACE_MIN_S
+        ),
+    )
+
+
+def _bound(variable: str, address: str, inherited_fd: str = "") -> socket.socket:
+    try:
+        return listening_socket(address, inherited_fd)
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(f"{variable} is not host:port: {address!r}") from error

@@ -1,0 +1,55 @@
+"""Variables of the gateway: what they mean, and which one is named when it means nothing."""
+
+import pytest
+
+from chassis.settings import Settings, SettingsError
+from gateway import configuration
+from gateway.counters import MemoryCounter, SharedCounter
+from gateway.throttles import PER_MINUTE
+
+NEEDED = ("LISTEN", "DATABASE_URL", "NATS_URL", "SIGNING_KEY", "TRUSTED_KEYS")
+
+
+def settings(**variables):
+    return Settings.from_env("gateway", {f"WRITER_{name}": "x" for name in NEEDED} | variables)
+
+
+@pytest.mark.parametrize(
+    ("variables", "read"),
+    [
+        ({"WRITER_ALLOWED_ORIGINS": "https://a.example, *"}, configuration.origins),
+        ({"WRITER_THROTTLES": "writer=5"}, configuration.throttles),
+        ({"WRITER_REDIS_URL": "http://user:word@host:1"}, configuration.throttles),
+        ({"WRITER_METRICS_LISTEN": "9100"}, configuration.metrics_listening),
+        ({"WRITER_LISTEN": "127.0.0.1:99999"}, configuration.listening),
+    ],
+)
+def test_a_variable_that_means_nothing_is_named(variables, read):
+    (variable,) = variables
+    with pytest.raises(SettingsError, match=variable) as caught:
+        read(settings(**variables))
+    assert "word" not in str(caught.value)
+
+
+async def test_what_is_not_set_has_its_default():
+    bare = settings()
+    assert configuration.metrics_listening(bare) is None
+    assert not await configuration.origins(bare).is_known("https://a.example")
+    throttles = configuration.throttles(bare)
+    assert throttles._per_minute == PER_MINUTE
+    assert isinstance(throttles._counter, MemoryCounter)
+
+
+async def test_what_is_set_counts():
+    full = settings(
+        WRITER_ALLOWED_ORIGINS=" https://a.example ,,https://b.example",
+        WRITER_THROTTLES="login=50",
+        WRITER_REDIS_URL="redis://127.0.0.1:1/2",
+        WRITER_METRICS_LISTEN="127.0.0.1:0",
+    )
+    assert await configuration.origins(full).is_known("https://b.example")
+    throttles = configuration.throttles(full)
+    assert throttles._per_minute["login"] == 50
+    assert isinstance(throttles._counter, SharedCounter)
+    with configuration.metrics_listening(full) as opened:
+        assert opened.getsockname()[1] > 0

@@ -1,0 +1,56 @@
+"""A gateway behind a real socket, and talking to it byte by byte."""
+
+import asyncio
+import contextlib
+import json
+
+from gateway.bounds import Bounds
+from gateway.server import http_server, listening_socket
+
+WAIT_S = 5.0
+
+
+@contextlib.asynccontextmanager
+async def serving(app, *, trusted_proxies="", **bounds):
+    """The port on which `app` is served."""
+    listening = listening_socket("127.0.0.1:0")
+    http = http_server(app, Bounds(**bounds), trusted_proxies=trusted_proxies)
+    task = asyncio.create_task(http.serve(sockets=[listening]))
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        http.should_exit = True
+        await task
+
+
+async def exchange(port, *parts):
+    """Sends the parts on one connection; everything until the server closes it, nothing
+    when it just breaks."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in parts:
+        writer.write(part)
+        # A server that has refused already may have closed the connection.
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+    try:
+        async with asyncio.timeout(WAIT_S):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+def parsed(raw):
+    """Status, headers and JSON of one raw answer."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(first.split()[1]), headers, json.loads(body) if body else None
+
+
+async def wait_for(condition):
+    """Polls until it holds."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.005)
