@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 import uvloop
@@ -54,6 +55,17 @@ def main() -> None:
         sys.exit(f"{NAME}: {error}")
 
 
+class Memories:
+    """What is remembered of accounts, by whom, to be forgotten when identity says so."""
+
+    of: Sequence[CachedAuthenticator | CachedScopes | CachedOrigins | Hub] = ()
+
+    def forget(self, account_id: str) -> None:
+        """Something about the account has changed."""
+        for memory in self.of:
+            memory.forget(account_id)
+
+
 async def serve(
     settings: Settings, listening: socket.socket, metrics_listening: socket.socket | None = None
 ) -> None:
@@ -66,20 +78,15 @@ async def _run(
     host: Host, listening: socket.socket, metrics_listening: socket.socket | None
 ) -> None:
     settings = host.settings
-    forgetful: list[CachedAuthenticator | CachedScopes | CachedOrigins | Hub] = []
-
-    def forget(account_id: str) -> None:
-        for memory in forgetful:
-            memory.forget(account_id)
-
-    identity = wire_identity(host, forget)
+    memories = Memories()
+    identity = wire_identity(host, memories.forget)
     authenticator = CachedAuthenticator(identity.authenticator)
     scopes = CachedScopes(identity.scopes)
     origins = CachedOrigins(identity.origins)
     contracts = load_contracts()
     hub = Hub(host.bus, Catalogue(contracts), configuration.stream_bounds(settings))
     # The streams last: they ask again at once.
-    forgetful += [authenticator, scopes, origins, hub]
+    memories.of = (authenticator, scopes, origins, hub)
     identity_listen = settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT)
     server = Server(
         identity_listen,

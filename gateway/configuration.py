@@ -26,7 +26,7 @@ def metrics_listening(settings: Settings) -> socket.socket | None:
     return _bound("WRITER_METRICS_LISTEN", address) if address else None
 
 
-def origins(settings: Settings, of_accounts: Origins) -> ListedOrigins:
+def origins(settings: Settings, of_accounts: Origins | None = None) -> ListedOrigins:
     """The origins that every account allows, and those of each. Raises SettingsError."""
     listed = settings.extra("WRITER_ALLOWED_ORIGINS").split(",")
     try:
