@@ -14,20 +14,39 @@ from gateway.exchange import KEY, Exchange
 from gateway.files import TEMPLATE as FILE_TEMPLATE
 from gateway.files import ImageFiles
 from gateway.links import Links
-from gateway.pages import pages
-from gateway.routes import Routes
+from gateway.openapi import page
+from gateway.pages import ALIVE, READY, pages
+from gateway.routes import Route, Routes
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
+BESIDE: tuple[Route, ...] = (("GET", ALIVE), ("GET", READY))
+"""Routes of the pages that the reference describes."""
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 
 
 class Gateway:
     """Hands a request to its endpoint, a file, or the pages beside them."""
 
-    def __init__(self, routes: Routes[Endpoint | ImageFiles], beside: Any) -> None:
+    def __init__(
+        self,
+        contracts: Contracts,
+        routes: Routes[Endpoint | ImageFiles],
+        upstream: Upstream,
+        public_url: str,
+    ) -> None:
         self.routes = routes
-        self._beside = beside
+        self._contracts = contracts
+        self._public_url = public_url
+        self._beside = pages(upstream, page.routes(self.document))
+
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document about what is served."""
+        # Imported with the first reader of the reference: no other request needs it.
+        from gateway.openapi import document
+
+        routes = {*self.routes.declared, *BESIDE}
+        return document.build(self._contracts, routes, public_url=self._public_url)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one HTTP request. Raises Refusal."""
@@ -55,7 +74,19 @@ def build_app(
     *,
     public_url: str = "",
 ) -> Edge:
-    """The application. Services whose address `upstream` does not know are left out.
+    """The application with all that is around a request. Arguments as of `build_gateway`."""
+    return Edge(build_gateway(contracts, upstream, authenticator, scopes, public_url=public_url))
+
+
+def build_gateway(
+    contracts: Contracts,
+    upstream: Upstream,
+    authenticator: Authenticator,
+    scopes: Scopes,
+    *,
+    public_url: str = "",
+) -> Gateway:
+    """What is served. Services whose address `upstream` does not know are left out.
 
     Raises ContractError or ValueError when the contracts cannot be served as written.
     """
@@ -71,7 +102,7 @@ def build_app(
         files = ImageFiles(contracts, upstream)
         for verb in ("GET", "HEAD"):
             routes.add(verb, FILE_TEMPLATE, files)
-    return Edge(Gateway(routes, pages(upstream)))
+    return Gateway(contracts, routes, upstream, public_url.rstrip("/"))
 
 
 def build_upstream(contracts: Contracts, addresses: dict[str, str], signer: Signer) -> Upstream:

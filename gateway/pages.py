@@ -1,7 +1,10 @@
-"""What is served beside the transcoded routes: whether the gateway lives and is ready."""
+"""What is served beside the transcoded routes: whether the gateway lives and is ready, and the
+reference.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -17,8 +20,10 @@ from gateway.exchange import KEY, Exchange
 from gateway.routes import method_not_allowed
 from gateway.upstream import Upstream
 
+ALIVE, READY = "/healthz", "/readyz"
 
-def pages(upstream: Upstream) -> Starlette:
+
+def pages(upstream: Upstream, reference: Sequence[Route]) -> Starlette:
     """The small application behind the hot path. Its refusals wear the same envelope."""
 
     async def alive(request: Request) -> Response:
@@ -32,10 +37,13 @@ def pages(upstream: Upstream) -> Starlette:
         document = orjson.dumps({"status": "ready"}).decode()
         return _json(200, answers.resource(document, _exchange(request).request_id))
 
-    return Starlette(
-        routes=[Route("/healthz", alive), Route("/readyz", ready)],
+    app = Starlette(
+        routes=[Route(ALIVE, alive), Route(READY, ready), *reference],
         exception_handlers={HTTPException: _http_error, Refusal: _refusal, Exception: _refusal},
     )
+    # The gateway has taken the trailing slash away; a redirect would name the host of the request.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _not_ready(request: Request, missing: list[str]) -> Response:

@@ -1,0 +1,39 @@
+"""The document of a gateway before all services."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chassis.caller import Signer
+from gateway.app import build_gateway, build_upstream
+from gateway.contracts import load_contracts
+
+PEERS = ("tasks", "content", "images", "billing", "identity")
+
+
+@pytest.fixture(scope="session")
+def contracts():
+    return load_contracts()
+
+
+@pytest.fixture
+async def gateway(contracts):
+    addresses = dict.fromkeys(PEERS, "127.0.0.1:1")
+    signer = Signer("gateway", Ed25519PrivateKey.generate())
+    upstream = build_upstream(contracts, addresses, signer)
+    yield build_gateway(contracts, upstream, authenticator=None, scopes=None)
+    await upstream.close()
+
+
+@pytest.fixture
+async def document(gateway):
+    return gateway.document()
+
+
+@pytest.fixture
+def operations(document):
+    """Operations by id, each with its verb and path."""
+    return {
+        operation["operationId"]: {**operation, "verb": verb.upper(), "path": path}
+        for path, item in document["paths"].items()
+        for verb, operation in item.items()
+    }
