@@ -13,7 +13,7 @@ from chassis.errors import InvalidFields, Refusal, Violation
 from gateway import errors
 from gateway.contracts import Binding, ContractError, Contracts
 from gateway.conversion import BodyReader
-from gateway.fields import element_of
+from gateway.fields import CONVERSION_ERRORS, element_of
 from gateway.parameters import PAGE, PUBLIC_NAMES, SCOPE, TOO_FAR, Parameters, Query
 
 ID_CHARS_MAX = 64
@@ -48,7 +48,6 @@ class RequestBinder:
         self._prefix = "" if binding.body in {"", WHOLE} else f"{binding.body}."
         self.takes_body = binding.body != ""
         inner = _body_desc(binding, self._fields)
-        self._inner = inner
         inner_names = {field.name for field in inner.fields} if inner else set()
         self._reader = (
             BodyReader(inner, lifted=tuple(name for name in SCOPE if name not in inner_names))
@@ -82,6 +81,20 @@ class RequestBinder:
         self._pass_scope_on(message, inner, scope)
         self._take_headers(message, headers)
         return Bound(message, asked, scope["site_id"], scope["sector_id"])
+
+    def serialized(self, bound: Bound, body: bytes) -> bytes:
+        """The request for the wire. Raises INVALID_FIELDS.
+
+        Numbers of enum values are taken from JSON whatever their size, and too large ones are
+        found out only here.
+        """
+        try:
+            wire: bytes = bound.message.to_binary()
+        except CONVERSION_ERRORS as error:
+            if self._reader is None:
+                raise
+            raise self._reader.refusal(body) from error
+        return wire
 
     def translated(self, refusal: Refusal) -> Refusal:
         """The refusal of a service, with fields named as the client knows them."""

@@ -13,7 +13,6 @@ from chassis.caller import Caller
 from gateway import answers
 from gateway.answers import Answer, Headers
 from gateway.bodies import ClientGone
-from gateway.conditions import matches
 from gateway.contracts import Contracts
 from gateway.exchange import Exchange
 from gateway.transcoding import GATEWAY
@@ -79,8 +78,7 @@ class ImageFiles:
         first = self._chunk.from_binary(wire)
         tag = f'"{first.sha256}"'
         headers = _headers(first, tag)
-        known = exchange.headers.get(b"if-none-match")
-        if matches(None if known is None else known.decode("latin-1"), tag):
+        if _matches(exchange.headers.get(b"if-none-match"), tag):
             await answers.send_answer(send, Answer(304, headers=headers))
             return
         headers.append((b"content-length", str(first.total_bytes).encode()))
@@ -115,3 +113,10 @@ def _headers(first: Any, tag: str) -> Headers:
         (b"cache-control", b"public, max-age=31536000, immutable"),
         (b"content-security-policy", b"default-src 'none'; sandbox"),
     ]
+
+
+def _matches(sent: bytes | None, tag: str) -> bool:
+    if sent is None:
+        return False
+    tags = [part.strip().removeprefix("W/") for part in sent.decode("latin-1").split(",")]
+    return "*" in tags or tag in tags

@@ -83,7 +83,7 @@ class Endpoint:
         bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
         chosen = await self._scope(principal, bound)
         who = _caller(principal, chosen, exchange)
-        wire = await self._ask(bound.message.to_binary(), who, receive)
+        wire = await self._ask(self.binder.serialized(bound, body), who, receive)
         return self._answer(wire, bound, scope, exchange)
 
     async def _principal(self, exchange: Exchange) -> Principal:

@@ -24,7 +24,7 @@ _BY_HEADER = ("request_id", "etag")
 _BY_KEYS = "update_mask"
 """Made from the keys of the body."""
 _SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
-_REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{1,64}")$'
+_REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{{1,{}}}")$'
 _KEY = f"^[!-~]{{1,{ID_CHARS_MAX}}}$"
 _ORDERS = re.compile(r"^(?:One of )?([a-z_]+(?:, [a-z_]+)*); a leading `-`")
 _CHOOSES = {
@@ -152,7 +152,17 @@ class Inputs:
             name = "Idempotency-Key" + ("-Required" if needed else "")
             yield {"$ref": f"#/components/parameters/{name}"}
         if "etag" in fields:
-            yield {"$ref": "#/components/parameters/If-Match"}
+            yield self._revision(fields["etag"])
+
+    def _revision(self, field: DescField) -> Schema:
+        rule = rules.constraints(self._contracts, field)
+        text = (
+            "The `ETag` that was read: refused with `ETAG_MISMATCH` when the resource has changed "
+            "since. `*` fits any."
+        )
+        pattern = _REVISION.format(rule.get("maxLength", ID_CHARS_MAX))
+        schema = {"type": "string", "pattern": pattern, "description": text}
+        return {**_parameter("If-Match", "header", schema), "example": f'"{examples.ETAG}"'}
 
 
 def orders(comment: str) -> list[str]:
@@ -176,17 +186,6 @@ def shared_parameters() -> dict[str, Schema]:
             "`request_id` in a body that has such a field.",
         },
     )
-    revision = _parameter(
-        "If-Match",
-        "header",
-        {
-            "type": "string",
-            "pattern": _REVISION,
-            "description": "The `ETag` that was read: refused with `ETAG_MISMATCH` when the "
-            "resource has changed since. `*` fits any.",
-        },
-    )
-    revision["example"] = f'"{examples.ETAG}"'
     scope = {
         header: _parameter(
             header, "header", {**_identifier(), "description": _CHOOSES[name].split(";")[0] + "."}
@@ -197,7 +196,6 @@ def shared_parameters() -> dict[str, Schema]:
     return {
         "Idempotency-Key": key,
         "Idempotency-Key-Required": required,
-        "If-Match": revision,
         **scope,
     }
 

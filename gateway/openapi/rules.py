@@ -17,7 +17,8 @@ _EMAIL = (
 )
 _WELL_KNOWN: dict[str, dict[str, str]] = {
     "uuid": {"format": "uuid", "pattern": _UUID},
-    "email": {"format": "email", "pattern": _EMAIL},
+    # Without its format: that of RFC 5322 is another one.
+    "email": {"pattern": _EMAIL},
     "uri": {"format": "uri"},
     "hostname": {"format": "hostname"},
     "ip": {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},  # type: ignore[dict-item]
@@ -63,12 +64,12 @@ def is_needed(contracts: Contracts, field: DescField) -> bool:
     return not _fits_zero(rules.type.field, rules.type.value)
 
 
-def excluded(contracts: Contracts, field: DescField) -> frozenset[int]:
-    """Numbers of enum values that the rules refuse."""
+def allows(contracts: Contracts, field: DescField, number: int) -> bool:
+    """Whether the rules of a field take this value of its enum."""
     rules = contracts.rules(field)
     if rules is None or rules.type is None or rules.type.field != "enum":
-        return frozenset()
-    return frozenset(rules.type.value.not_in)
+        return True
+    return _takes(rules.type.value, number)
 
 
 def _typed(kind: str, rules: Any) -> Schema:
@@ -143,11 +144,15 @@ def _fits_zero(kind: str, rules: Any) -> bool:
     if kind == "repeated":
         return not rules.min_items
     if kind == "enum":
-        return 0 not in rules.not_in
+        return _takes(rules, 0)
     schema = _typed(kind, rules)
     above = schema.get("minimum", 0) <= 0 and schema.get("exclusiveMinimum", -1) < 0
     below = schema.get("maximum", 0) >= 0 and schema.get("exclusiveMaximum", 1) > 0
     return above and below and 0 not in schema.get("not", {}).get("enum", ())
+
+
+def _takes(rules: Any, number: int) -> bool:
+    return number not in rules.not_in and (not rules.in_ or number in rules.in_)
 
 
 def _named(rules: Message, **names: str) -> Schema:

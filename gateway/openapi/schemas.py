@@ -123,7 +123,7 @@ class Schemas:
         of_items = bounds.pop("items", {}) if is_list(field) else bounds
         element = element_of(field)
         if isinstance(element, DescEnum):
-            one = self._choice(element, rules.excluded(self._contracts, field))
+            one = self._choice(element, field)
         elif isinstance(element, DescMessage):
             one = _well_known(element) or self.sent(element)
         else:
@@ -148,10 +148,15 @@ class Schemas:
             one = _scalar(element)
         return {"type": "array", "items": one} if is_list(field) else one
 
-    def _choice(self, enum: DescEnum, excluded: frozenset[int]) -> Schema:
+    def _choice(self, enum: DescEnum, field: DescField) -> Schema:
         """The values that a client may name; never the one for `not given`."""
-        named = [v.name for v in enum.values if v.number not in excluded | {0}]
-        if len(named) < len(enum.values) - 1:
+        all_named = [value.name for value in enum.values if value.number != 0]
+        named = [
+            value.name
+            for value in enum.values
+            if value.number != 0 and rules.allows(self._contracts, field, value.number)
+        ]
+        if named != all_named:
             return {"type": "string", "enum": named}
         return self._enum(enum, type_name(enum) + INPUT, named)
 

@@ -65,6 +65,7 @@ async def test_the_page_may_load_from_the_gateway_alone(client, slash):
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "http" not in policy
+    assert "unsafe" not in policy
     loaded = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
     assert loaded
     for address in loaded:
