@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from starlette.routing import Route
+
 from chassis.caller import Signer
 from gateway import answers
 from gateway.authentication import Authenticator, Scopes
@@ -15,13 +17,11 @@ from gateway.files import TEMPLATE as FILE_TEMPLATE
 from gateway.files import ImageFiles
 from gateway.links import Links
 from gateway.openapi import page
-from gateway.pages import ALIVE, READY, pages
-from gateway.routes import Route, Routes
+from gateway.pages import pages
+from gateway.routes import Routes
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
-BESIDE: tuple[Route, ...] = (("GET", ALIVE), ("GET", READY))
-"""Routes of the pages that the reference describes."""
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 
 
@@ -45,7 +45,8 @@ class Gateway:
         # Imported with the first reader of the reference: no other request needs it.
         from gateway.openapi import document
 
-        routes = {*self.routes.declared, *BESIDE}
+        beside = {("GET", route.path) for route in self._beside.routes if isinstance(route, Route)}
+        routes = {*self.routes.declared, *beside}
         return document.build(self._contracts, routes, public_url=self._public_url)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

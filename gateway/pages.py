@@ -20,8 +20,6 @@ from gateway.exchange import KEY, Exchange
 from gateway.routes import method_not_allowed
 from gateway.upstream import Upstream
 
-ALIVE, READY = "/healthz", "/readyz"
-
 
 def pages(upstream: Upstream, reference: Sequence[Route]) -> Starlette:
     """The small application behind the hot path. Its refusals wear the same envelope."""
@@ -38,7 +36,7 @@ def pages(upstream: Upstream, reference: Sequence[Route]) -> Starlette:
         return _json(200, answers.resource(document, _exchange(request).request_id))
 
     app = Starlette(
-        routes=[Route(ALIVE, alive), Route(READY, ready), *reference],
+        routes=[Route("/healthz", alive), Route("/readyz", ready), *reference],
         exception_handlers={HTTPException: _http_error, Refusal: _refusal, Exception: _refusal},
     )
     # The gateway has taken the trailing slash away; a redirect would name the host of the request.

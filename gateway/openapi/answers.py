@@ -110,6 +110,11 @@ class Answers:
         headers = ["X-Request-Id", *(_THROTTLE if throttled else ())]
         return {"description": "Done.", "headers": header_references(headers)}
 
+    def unchanged(self) -> Schema:
+        """The answer to a client that has the resource."""
+        headers = header_references(["X-Request-Id", "ETag"])
+        return {"description": "It is what the client has.", "headers": headers}
+
     def refusals_of(self, codes: Iterable[str]) -> dict[str, Schema]:
         """Answers by status for any of these reasons, as an operation lists them."""
         return {str(status): self._refusal(status, of) for status, of in grouped(codes).items()}

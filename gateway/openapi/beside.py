@@ -10,35 +10,45 @@ from gateway.openapi.answers import JSON, Answers, envelope, header_references
 from gateway.openapi.operations import SECURITY
 from gateway.openapi.rules import Schema
 
-HEALTH = "Health"
-EVENTS = "Events"
+HEALTH, EVENTS, KEYS = "Health", "Events", "Keys"
 TAGS = {
     HEALTH: "Whether the gateway lives, and whether all services behind it answer.",
     EVENTS: "What happens, as it happens: server-sent events.",
+    KEYS: "What access tokens are verified with.",
 }
-_ID: Schema = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "Id of the image.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{1,128}$"},
-    "example": examples.ID,
-}
+_SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
 _MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 _BINARY: Schema = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
-_RESUME: Schema = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "description": "The `id` of the last event that was received: the stream goes on after it.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+_SEEN = "The `id` of the last event that was received: the stream goes on after it."
+_POSITION: Schema = {"type": "string", "pattern": "^([0-9]{1,18}|end)$"}
+_RESUME: tuple[Schema, ...] = (
+    {"name": "Last-Event-ID", "in": "header", "description": _SEEN, "schema": _POSITION},
+    {
+        "name": "last_event_id",
+        "in": "query",
+        "description": f"{_SEEN} For clients that cannot send the header, which wins.",
+        "schema": _POSITION,
+    },
+)
+_TYPES: Schema = {
+    "name": "types",
+    "in": "query",
+    "description": "Only these types of events, such as `run.ended`; one in each `types`.",
+    "schema": {"type": "array", "items": {"type": "string"}},
+}
+_SITE: Schema = {
+    "name": "site_id",
+    "in": "query",
+    "description": "Only events of this site; the same as the header `X-Site-Id`.",
+    "schema": {"type": "string", "maxLength": 64},
 }
 _STREAMED = (
-    "A stream of server-sent events. `id` is a number that grows, `event` the kind of event and "
-    "`data` a JSON object. After a reconnect with `Last-Event-ID` nothing is lost or repeated; "
-    "an event `reset` says that what was missed is too old, and that the resource must be read "
-    "anew. Comments keep the connection alive."
+    "A stream of server-sent events: `id` is a number that grows, `event` the type and `data` a "
+    "JSON object. Who comes back with the last id misses nothing and hears nothing twice; an event "
+    "`reset` says that what was missed is too old: read anew what you show. An event `end` says "
+    "why the stream ends and whether to come back. Comments keep the connection alive."
 )
-_READ_REFUSALS = (
+_REFUSALS = (
     "INVALID_FIELDS",
     "UNAUTHENTICATED",
     "TOKEN_EXPIRED",
@@ -46,6 +56,8 @@ _READ_REFUSALS = (
     "ROLE_FORBIDDEN",
     "SITE_FORBIDDEN",
     "ACCOUNT_INACTIVE",
+    "ORIGIN_FORBIDDEN",
+    "NOT_ACCEPTABLE",
     "RATE_LIMITED",
     "UNAVAILABLE",
     "DEADLINE_EXCEEDED",
@@ -56,35 +68,16 @@ def operations(answers: Answers) -> dict[tuple[str, str], Schema]:
     """Operations by verb and template."""
     return {
         ("GET", "/api/v1/writer/images/{id}/file"): _image_file(answers),
-        ("GET", "/api/v1/writer/runs/{id}/watch"): {
-            "operationId": "watch_run",
-            "tags": ["Run"],
-            "summary": "Watches a run",
-            "description": f"Every change of a run until it has ended. {_STREAMED}",
-            "parameters": [{**_ID, "description": "Id of the run."}, _RESUME],
-            **_stream(answers, *_READ_REFUSALS, "NOT_FOUND"),
-        },
-        ("GET", "/api/v1/events"): {
-            "operationId": "watch_events",
-            "tags": [EVENTS],
-            "summary": "Watches what happens in the account",
-            "description": f"What the caller may read, of all sites or of one. {_STREAMED}",
-            "parameters": [
-                {"$ref": "#/components/parameters/X-Site-Id"},
-                {"$ref": "#/components/parameters/X-Sector-Id"},
-                _RESUME,
-            ],
-            **_stream(answers, *_READ_REFUSALS),
-        },
-        ("GET", "/healthz"): _health(
-            answers, "get_liveness", "Whether the gateway lives", "alive", ()
-        ),
+        ("GET", "/api/v1/writer/runs/{id}/watch"): _watch_run(answers),
+        ("GET", "/api/v1/events"): _watch_events(answers),
+        ("GET", "/.well-known/jwks.json"): _keys(answers),
+        ("GET", "/healthz"): _health(answers, "get_liveness", "Whether the gateway lives", "alive"),
         ("GET", "/readyz"): _health(
             answers,
             "get_readiness",
             "Whether every service behind the gateway answers",
             "ready",
-            ("UNAVAILABLE",),
+            "UNAVAILABLE",
         ),
     }
 
@@ -95,29 +88,55 @@ def _image_file(answers: Answers) -> Schema:
         "Cache-Control": {"description": "A file never changes.", "schema": {"type": "string"}},
     }
     content = dict.fromkeys((*_MEDIA_TYPES, "application/octet-stream"), _BINARY)
+    refusals = ("NOT_FOUND", *codes.everywhere(), "UNAVAILABLE", "DEADLINE_EXCEEDED")
     return {
         "operationId": "get_image_file",
         "tags": ["Image"],
         "summary": "Returns the file of a generated image",
         "description": "Public by id: an id cannot be guessed, and published articles show their "
-        "pictures to everyone.",
-        "parameters": [
-            _ID,
-            {
-                "name": "If-None-Match",
-                "in": "header",
-                "description": "The `ETag` of the file that the client has.",
-                "schema": {"type": "string", "pattern": '^(W/)?"[!#-~]{1,100}"$'},
-            },
-        ],
+        "pictures to everyone. Needs no credentials.",
+        "parameters": [_id("image"), {"$ref": "#/components/parameters/If-None-Match"}],
         "responses": {
             "200": {"description": "The file.", "headers": headers, "content": content},
             "304": {"description": "The client has the file.", "headers": headers},
-            **answers.refusals_of(
-                ("NOT_FOUND", *codes.everywhere(), "UNAVAILABLE", "DEADLINE_EXCEEDED")
-            ),
+            **answers.refusals_of(refusals),
         },
         "security": [],
+    }
+
+
+def _watch_run(answers: Answers) -> Schema:
+    described = _stream(answers, *_REFUSALS, "NOT_FOUND")
+    described["responses"] = {
+        "204": {
+            "description": "The run has ended and the client has seen it: do not come back.",
+            "headers": header_references(["X-Request-Id"]),
+        },
+        **described["responses"],
+    }
+    return {
+        "operationId": "watch_run",
+        "tags": ["Run"],
+        "summary": "Watches a run until it has ended",
+        "description": f"From its present state on. {_STREAMED}",
+        "parameters": [_id("run"), *_RESUME],
+        **described,
+    }
+
+
+def _watch_events(answers: Answers) -> Schema:
+    return {
+        "operationId": "watch_events",
+        "tags": [EVENTS],
+        "summary": "Watches what happens in the account",
+        "description": f"What the caller may read, of all sites or of one. {_STREAMED}",
+        "parameters": [
+            _TYPES,
+            _SITE,
+            *_RESUME,
+            {"$ref": "#/components/parameters/X-Site-Id"},
+        ],
+        **_stream(answers, *_REFUSALS),
     }
 
 
@@ -135,9 +154,27 @@ def _stream(answers: Answers, *refusals: str) -> Schema:
     }
 
 
-def _health(
-    answers: Answers, name: str, summary: str, status: str, refusals: tuple[str, ...]
-) -> Schema:
+def _keys(answers: Answers) -> Schema:
+    keys = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
+    schema = {"type": "object", "required": ["keys"], "properties": {"keys": keys}}
+    return {
+        "operationId": "get_public_keys",
+        "tags": [KEYS],
+        "summary": "Returns the public keys of access tokens",
+        "description": "A JSON Web Key Set (RFC 7517), without an envelope. Needs no credentials.",
+        "responses": {
+            "200": {
+                "description": "The keys.",
+                "headers": header_references(["X-Request-Id"]),
+                "content": {"application/jwk-set+json": {"schema": schema}},
+            },
+            **answers.refusals_of(codes.everywhere()),
+        },
+        "security": [],
+    }
+
+
+def _health(answers: Answers, name: str, summary: str, status: str, *refusals: str) -> Schema:
     data = {
         "type": "object",
         "required": ["status"],
@@ -157,4 +194,15 @@ def _health(
             **answers.refusals_of((*refusals, *codes.everywhere())),
         },
         "security": [],
+    }
+
+
+def _id(of: str) -> Schema:
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": f"Id of the {of}.",
+        "schema": {"type": "string", "pattern": _SEGMENT},
+        "example": examples.ID,
     }

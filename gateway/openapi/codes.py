@@ -46,12 +46,17 @@ CODES = {
     "SITE_FORBIDDEN": Code(Kind.PERMISSION_DENIED, "The site was not granted to the caller."),
     "ACCOUNT_INACTIVE": Code(Kind.PERMISSION_DENIED, "The account is suspended or cancelled."),
     "NOT_FOUND": Code(Kind.NOT_FOUND, "There is no such thing, or it belongs to another account."),
+    "ORIGIN_FORBIDDEN": Code(
+        Kind.PERMISSION_DENIED, "Pages of this origin may not call for the account."
+    ),
     "METHOD_NOT_ALLOWED": Code(Kind.INVALID_ARGUMENT, "The path exists, but not with this verb."),
+    "NOT_ACCEPTABLE": Code(Kind.INVALID_ARGUMENT, "`Accept` leaves out what is answered here."),
     "REQUEST_TIMEOUT": Code(Kind.INVALID_ARGUMENT, "The body did not arrive in time."),
     "ALREADY_EXISTS": Code(
         Kind.ALREADY_EXISTS, "Something else has the name or address; `details` may name it."
     ),
     "INVALID_TRANSITION": Code(Kind.FAILED_PRECONDITION, "Its state does not allow this."),
+    "LAST_OWNER": Code(Kind.FAILED_PRECONDITION, "The account would be left without an owner."),
     "NOT_READY_TO_PUBLISH": Code(Kind.FAILED_PRECONDITION, "Something is missing for publishing."),
     "REFUND_EXCEEDS_CHARGE": Code(
         Kind.FAILED_PRECONDITION, "More than is left of the charge was to be given back."
@@ -61,6 +66,8 @@ CODES = {
     ),
     "ETAG_MISMATCH": Code(Kind.ABORTED, "It has changed since the revision in `If-Match`."),
     "PAYLOAD_TOO_LARGE": Code(Kind.INVALID_ARGUMENT, "The body is too large."),
+    "ADDRESS_TOO_LONG": Code(Kind.INVALID_ARGUMENT, "The query is too long."),
+    "RANGE_NOT_SATISFIABLE": Code(Kind.INVALID_ARGUMENT, "The file has no such part."),
     "UNSUPPORTED_MEDIA_TYPE": Code(Kind.INVALID_ARGUMENT, "The body is not application/json."),
     "REQUEST_ID_REUSED": Code(
         Kind.INVALID_ARGUMENT, "The idempotency key was used for another request."
@@ -68,6 +75,7 @@ CODES = {
     "RATE_LIMITED": Code(Kind.RESOURCE_EXHAUSTED, "Too many requests; see `Retry-After`."),
     "HEADERS_TOO_LARGE": Code(Kind.INVALID_ARGUMENT, "Address and headers are too large."),
     "INTERNAL": Code(Kind.INTERNAL, "Something went wrong on our side."),
+    "OVERLOADED": Code(Kind.UNAVAILABLE, "Too many requests at once; see `Retry-After`."),
     "UNAVAILABLE": Code(Kind.UNAVAILABLE, "Not available at the moment; try again."),
     "DEADLINE_EXCEEDED": Code(Kind.DEADLINE_EXCEEDED, "The answer took too long; try again."),
 }
@@ -99,7 +107,7 @@ def grouped(codes: Iterable[str]) -> dict[int, list[str]]:
 
 def everywhere() -> tuple[str, ...]:
     """What any path may answer, also one that is no operation of a service."""
-    return ("HEADERS_TOO_LARGE", "INTERNAL")
+    return ("HEADERS_TOO_LARGE", "ADDRESS_TOO_LONG", "INTERNAL", "OVERLOADED")
 
 
 def _general(binding: Binding) -> Iterator[str]:
@@ -110,7 +118,7 @@ def _general(binding: Binding) -> Iterator[str]:
         yield "TOO_MANY_ITEMS"
     if "page_token" in names:
         yield "PAGE_TOKEN_INVALID"
-    yield "ACCOUNT_INACTIVE"
+    yield from ("ACCOUNT_INACTIVE", "ORIGIN_FORBIDDEN")
     if method.access != "public":
         yield from ("UNAUTHENTICATED", "TOKEN_EXPIRED", "KEY_REVOKED", "SITE_FORBIDDEN")
         if len(roles(method.access)) < len(LEVELS):

@@ -27,7 +27,8 @@ fields at fault.
 **Lists** take `page` and `page_size`, or `page_token` for any depth; follow `next`.
 
 **Scope**: `site_id` and `sector_id` in the query or the body, or the headers `X-Site-Id` and
-`X-Sector-Id`, choose what a call is about. What is given twice must be the same.
+`X-Sector-Id`, choose what a call is about. What is given twice must be the same. Operators act on
+another account with `X-Acting-Account` and `X-Acting-Reason`; both are recorded.
 
 **Repeating**: send an `Idempotency-Key` with every call that creates or charges; a repeat is
 answered alike and does nothing more. `If-Match` with the `ETag` that was read refuses to change

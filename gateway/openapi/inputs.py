@@ -24,7 +24,9 @@ _BY_HEADER = ("request_id", "etag")
 _BY_KEYS = "update_mask"
 """Made from the keys of the body."""
 _SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
-_REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{{1,{}}}")$'
+_REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{{1,{}}}(-[0-9a-f]{{8}})?")$'
+_CHECKSUM_CHARS = 9
+"""Of what is shown, after the revision of the row."""
 _KEY = f"^[!-~]{{1,{ID_CHARS_MAX}}}$"
 _ORDERS = re.compile(r"^(?:One of )?([a-z_]+(?:, [a-z_]+)*); a leading `-`")
 _CHOOSES = {
@@ -117,6 +119,8 @@ class Inputs:
         if binding.method.access != "public":
             taken = {field.name: field for field in request.fields}
             for name in SCOPE:
+                if name in paths:
+                    continue
                 schema = _scope(name, binding)
                 if name in taken:
                     schema["description"] = self._schemas.describe(taken[name])
@@ -151,6 +155,8 @@ class Inputs:
             needed = rules.is_needed(self._contracts, fields["request_id"])
             name = "Idempotency-Key" + ("-Required" if needed else "")
             yield {"$ref": f"#/components/parameters/{name}"}
+        elif binding.verb == "GET" and has_revision(binding.method.response):
+            yield {"$ref": "#/components/parameters/If-None-Match"}
         if "etag" in fields:
             yield self._revision(fields["etag"])
 
@@ -160,9 +166,15 @@ class Inputs:
             "The `ETag` that was read: refused with `ETAG_MISMATCH` when the resource has changed "
             "since. `*` fits any."
         )
-        pattern = _REVISION.format(rule.get("maxLength", ID_CHARS_MAX))
+        revision_max = rule.get("maxLength", ID_CHARS_MAX) - _CHECKSUM_CHARS
+        pattern = _REVISION.format(max(1, revision_max))
         schema = {"type": "string", "pattern": pattern, "description": text}
         return {**_parameter("If-Match", "header", schema), "example": f'"{examples.ETAG}"'}
+
+
+def has_revision(desc: DescMessage) -> bool:
+    """Whether a message is a resource with a revision, which its answers carry as `ETag`."""
+    return any(field.name == "etag" for field in desc.fields)
 
 
 def orders(comment: str) -> list[str]:
@@ -196,6 +208,14 @@ def shared_parameters() -> dict[str, Schema]:
     return {
         "Idempotency-Key": key,
         "Idempotency-Key-Required": required,
+        "If-None-Match": _parameter(
+            "If-None-Match",
+            "header",
+            {
+                "type": "string",
+                "description": "The `ETag` of what the client has: it is not sent again.",
+            },
+        ),
         **scope,
     }
 

@@ -8,7 +8,7 @@ from gateway.contracts import Binding, Contracts
 from gateway.openapi import codes
 from gateway.openapi.answers import Answers
 from gateway.openapi.comments import Comments
-from gateway.openapi.inputs import PATH_NAMES, Inputs
+from gateway.openapi.inputs import PATH_NAMES, Inputs, has_revision
 from gateway.openapi.names import operation_id, tag
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas
@@ -73,6 +73,8 @@ class Operations:
             answer = self.answers.success(method.response, said, throttled=throttled)
             links = self._links(binding)
             success = {str(method.http_status): {**answer, **({"links": links} if links else {})}}
+            if binding.verb == "GET" and has_revision(method.response):
+                success["304"] = self.answers.unchanged()
         return success | self.answers.refusals_of(codes.of_binding(binding, comment))
 
     def _links(self, binding: Binding) -> dict[str, Schema]:

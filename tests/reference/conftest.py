@@ -14,7 +14,13 @@ from standalone.seed import demo_account
 from standalone.stack import Stack
 
 PASSWORD = "correct horse battery"
-ENVIRONMENT = {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", "WRITER_MODEL_ATTEMPTS": "3"}
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "",
+    "OPENAI_BASE_URL": "",
+    "WRITER_MODEL_ATTEMPTS": "3",
+    # A fuzzer sends more in a minute than any account may.
+    "WRITER_THROTTLES": "off",
+}
 ROLE_WITHIN_S = 10.0
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
