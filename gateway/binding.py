@@ -48,6 +48,7 @@ class RequestBinder:
         self._prefix = "" if binding.body in {"", WHOLE} else f"{binding.body}."
         self.takes_body = binding.body != ""
         inner = _body_desc(binding, self._fields)
+        self._inner = inner
         inner_names = {field.name for field in inner.fields} if inner else set()
         self._reader = (
             BodyReader(inner, lifted=tuple(name for name in SCOPE if name not in inner_names))

@@ -15,9 +15,11 @@ from typing import Any
 from protobuf import DescField, DescMessage, DescMethod, DescService, Registry
 from protobuf.wkt import FileDescriptorSet
 
+_REQUIRED = 2
+"""google.api.FieldBehavior.REQUIRED."""
 VERBS = ("get", "post", "patch", "put", "delete")
-_REQUIRED, _OUTPUT_ONLY = 2, 3
-"""Of google.api.FieldBehavior."""
+_OUTPUT_ONLY = 3
+"""google.api.FieldBehavior.OUTPUT_ONLY."""
 
 
 class ContractError(Exception):

@@ -40,7 +40,7 @@ TYPES = sorted(
 LISTS = [name for name in TYPES if is_listing(REGISTRY.message(name))]
 ANY_TYPE = st.sampled_from([POOL.FindMessageTypeByName(name) for name in TYPES])
 FEW = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(FEW, max_examples=200)
+MANY = settings(FEW, max_examples=100)
 
 # What the two make of a body differently. `None`: refused.
 DEVIATIONS = [
