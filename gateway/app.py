@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
-
-from starlette.routing import Route
 
 from chassis.caller import Signer
 from gateway import answers
@@ -16,9 +15,8 @@ from gateway.exchange import KEY, Exchange
 from gateway.files import TEMPLATE as FILE_TEMPLATE
 from gateway.files import ImageFiles
 from gateway.links import Links
-from gateway.openapi import page
 from gateway.pages import pages
-from gateway.routes import Routes
+from gateway.routes import Route, Routes
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
@@ -28,26 +26,9 @@ _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 class Gateway:
     """Hands a request to its endpoint, a file, or the pages beside them."""
 
-    def __init__(
-        self,
-        contracts: Contracts,
-        routes: Routes[Endpoint | ImageFiles],
-        upstream: Upstream,
-        public_url: str,
-    ) -> None:
+    def __init__(self, routes: Routes[Endpoint | ImageFiles], beside: Any) -> None:
         self.routes = routes
-        self._contracts = contracts
-        self._public_url = public_url
-        self._beside = pages(upstream, page.routes(self.document))
-
-    def document(self) -> dict[str, Any]:
-        """The OpenAPI document about what is served."""
-        # Imported with the first reader of the reference: no other request needs it.
-        from gateway.openapi import document
-
-        beside = {("GET", route.path) for route in self._beside.routes if isinstance(route, Route)}
-        routes = {*self.routes.declared, *beside}
-        return document.build(self._contracts, routes, public_url=self._public_url)
+        self._beside = beside
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one HTTP request. Raises Refusal."""
@@ -75,19 +56,7 @@ def build_app(
     *,
     public_url: str = "",
 ) -> Edge:
-    """The application with all that is around a request. Arguments as of `build_gateway`."""
-    return Edge(build_gateway(contracts, upstream, authenticator, scopes, public_url=public_url))
-
-
-def build_gateway(
-    contracts: Contracts,
-    upstream: Upstream,
-    authenticator: Authenticator,
-    scopes: Scopes,
-    *,
-    public_url: str = "",
-) -> Gateway:
-    """What is served. Services whose address `upstream` does not know are left out.
+    """The application. Services whose address `upstream` does not know are left out.
 
     Raises ContractError or ValueError when the contracts cannot be served as written.
     """
@@ -103,7 +72,14 @@ def build_gateway(
         files = ImageFiles(contracts, upstream)
         for verb in ("GET", "HEAD"):
             routes.add(verb, FILE_TEMPLATE, files)
-    return Gateway(contracts, routes, upstream, public_url.rstrip("/"))
+
+    def describe(beside: Iterable[Route]) -> dict[str, Any]:
+        # Imported with the first reader of the reference: no other request needs it.
+        from gateway.openapi import document
+
+        return document.build(contracts, {*routes.declared, *beside}, public_url=public_url)
+
+    return Edge(Gateway(routes, pages(upstream, describe)))
 
 
 def build_upstream(contracts: Contracts, addresses: dict[str, str], signer: Signer) -> Upstream:

@@ -4,7 +4,7 @@ reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -17,12 +17,18 @@ from starlette.routing import Route
 from chassis.errors import Refusal
 from gateway import answers, errors
 from gateway.exchange import KEY, Exchange
+from gateway.openapi import page
 from gateway.routes import method_not_allowed
 from gateway.upstream import Upstream
 
 
-def pages(upstream: Upstream, reference: Sequence[Route]) -> Starlette:
-    """The small application behind the hot path. Its refusals wear the same envelope."""
+def pages(
+    upstream: Upstream, describe: Callable[[Iterable[tuple[str, str]]], dict[str, Any]]
+) -> Starlette:
+    """The small application behind the hot path. Its refusals wear the same envelope.
+
+    `describe` makes the OpenAPI document, told the verbs and paths that are served here.
+    """
 
     async def alive(request: Request) -> Response:
         document = orjson.dumps({"status": "alive"}).decode()
@@ -35,8 +41,10 @@ def pages(upstream: Upstream, reference: Sequence[Route]) -> Starlette:
         document = orjson.dumps({"status": "ready"}).decode()
         return _json(200, answers.resource(document, _exchange(request).request_id))
 
+    routes = [Route("/healthz", alive), Route("/readyz", ready)]
+    served = [("GET", route.path) for route in routes]
     app = Starlette(
-        routes=[Route("/healthz", alive), Route("/readyz", ready), *reference],
+        routes=[*routes, *page.routes(lambda: describe(served))],
         exception_handlers={HTTPException: _http_error, Refusal: _refusal, Exception: _refusal},
     )
     # The gateway has taken the trailing slash away; a redirect would name the host of the request.

@@ -11,28 +11,41 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.caller import Signer
 from gateway.__main__ import IDENTITY, PEERS
-from gateway.app import build_gateway, build_upstream
+from gateway.app import build_app, build_upstream
 from gateway.authentication import Principal, Scope
 from gateway.contracts import load_contracts
+from gateway.openapi.page import DOCUMENT_PATH
 
 _NOWHERE = "127.0.0.1:1"
 """No connection is made before the first call, and there is none."""
 
 
 def print_document() -> None:
-    """Writes the document of a gateway before all services to stdout."""
-    sys.stdout.buffer.write(orjson.dumps(asyncio.run(_document()), option=orjson.OPT_INDENT_2))
-    sys.stdout.buffer.write(b"\n")
+    """Writes what a gateway before all services would answer to stdout, indented."""
+    document = orjson.loads(asyncio.run(_document()))
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-async def _document() -> dict[str, Any]:
+async def _document() -> bytes:
     contracts = load_contracts()
     signer = Signer("gateway", Ed25519PrivateKey.generate())
     upstream = build_upstream(contracts, dict.fromkeys((*PEERS, IDENTITY), _NOWHERE), signer)
+    app = build_app(contracts, upstream, _Nobody(), _Nobody())
+    body = b""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal body
+        body += message.get("body", b"")
+
+    scope = {"type": "http", "method": "GET", "path": DOCUMENT_PATH, "headers": []}
     try:
-        return build_gateway(contracts, upstream, _Nobody(), _Nobody()).document()
+        await app({**scope, "query_string": b""}, receive, send)
     finally:
         await upstream.close()
+    return body
 
 
 class _Nobody:

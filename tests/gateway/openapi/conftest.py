@@ -1,10 +1,11 @@
 """The document of a gateway before all services."""
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.caller import Signer
-from gateway.app import build_gateway, build_upstream
+from gateway.app import build_app, build_upstream
 from gateway.contracts import load_contracts
 
 PEERS = ("tasks", "content", "images", "billing", "identity")
@@ -16,17 +17,24 @@ def contracts():
 
 
 @pytest.fixture
-async def gateway(contracts):
+async def app(contracts):
     addresses = dict.fromkeys(PEERS, "127.0.0.1:1")
     signer = Signer("gateway", Ed25519PrivateKey.generate())
     upstream = build_upstream(contracts, addresses, signer)
-    yield build_gateway(contracts, upstream, authenticator=None, scopes=None)
+    yield build_app(contracts, upstream, authenticator=None, scopes=None)
     await upstream.close()
 
 
 @pytest.fixture
-async def document(gateway):
-    return gateway.document()
+async def client(app):
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def document(client):
+    return (await client.get("/api/openapi.json")).json()
 
 
 @pytest.fixture
