@@ -43,10 +43,10 @@ _SITE: Schema = {
     "schema": {"type": "string", "maxLength": 64},
 }
 _STREAMED = (
-    "A stream of server-sent events: `id` is a number that grows, `event` the type and `data` a "
-    "JSON object. Who comes back with the last id misses nothing and hears nothing twice; an event "
-    "`reset` says that what was missed is too old: read anew what you show. An event `end` says "
-    "why the stream ends and whether to come back. Comments keep the connection alive."
+    "A stream of server-sent events: `event` is the type and `data` a JSON object. Who comes back "
+    "with the last `id` misses nothing and hears nothing twice; an event `reset` says that events "
+    "are missing here, and to read anew what you show. An event `end` says why the stream ends and "
+    "whether to come back. Comments keep the connection alive."
 )
 _REFUSALS = (
     "INVALID_FIELDS",
@@ -118,7 +118,8 @@ def _watch_run(answers: Answers) -> Schema:
         "operationId": "watch_run",
         "tags": ["Run"],
         "summary": "Watches a run until it has ended",
-        "description": f"From its present state on. {_STREAMED}",
+        "description": "The run as it is, then each change of it, its generations, contents and "
+        f"pictures. {_STREAMED}",
         "parameters": [_id("run"), *_RESUME],
         **described,
     }

@@ -4,9 +4,12 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chassis.bus import Bus
 from chassis.caller import Signer
 from gateway.app import build_app, build_upstream
 from gateway.contracts import load_contracts
+from gateway.streams.facts import Catalogue
+from gateway.streams.hub import Bounds, Hub
 
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
@@ -21,7 +24,8 @@ async def app(contracts):
     addresses = dict.fromkeys(PEERS, "127.0.0.1:1")
     signer = Signer("gateway", Ed25519PrivateKey.generate())
     upstream = build_upstream(contracts, addresses, signer)
-    yield build_app(contracts, upstream, authenticator=None, scopes=None)
+    hub = Hub(Bus("nats://127.0.0.1:1", "test"), Catalogue(contracts), Bounds())
+    yield build_app(contracts, upstream, authenticator=None, scopes=None, hub=hub)
     await upstream.close()
 
 
