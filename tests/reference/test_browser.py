@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-WITHIN_MS = 20_000
+WITHIN_MS = 40_000
 KNOWN = "escaping deep link whitespace with `_` is unsupported"
 """Swagger UI says so of every address with an underscore in it, also of the ones that it makes."""
 
@@ -75,8 +75,8 @@ async def test_every_operation_is_listed_and_can_be_opened(page, heard, stack):
     await operations.first.wait_for()
     assert await operations.count() == count
     # Opened by its address; the body of a request is shown with its example.
+    await page.goto("about:blank")
     await page.goto("/api/docs#/Task/create_task")
-    await page.reload()
     opened = page.locator("#operations-Task-create_task.is-open")
     await opened.wait_for()
     assert "How to choose a teapot" in await opened.inner_text()
