@@ -98,7 +98,9 @@ def _too_few(rules: Any, _field: FieldDescriptor) -> str:
 def _not_a_value(rules: Any, field: FieldDescriptor) -> str:
     assert field.enum_type is not None
     # Zero means `not given`: nobody would name it.
-    allowed = [v.name for v in field.enum_type.values if v.number not in {0, *rules.not_in}]
+    numbers = set(getattr(rules, "in")) or set(field.enum_type.values_by_number)
+    numbers -= {0, *rules.not_in}
+    allowed = [v.name for v in field.enum_type.values if v.number in numbers]
     if len(allowed) > VALUES_MAX:
         return "is not a known value"
     return f"must be one of {', '.join(allowed)}"
@@ -117,6 +119,7 @@ _WORDS: dict[str, Callable[[Any, FieldDescriptor], str]] = {
     "int32.lte": lambda rules, _field: f"must be at most {rules.lte}",
     "int32.gte_lte": lambda rules, _field: f"must be from {rules.gte} to {rules.lte}",
     "enum.defined_only": _not_a_value,
+    "enum.in": _not_a_value,
     "enum.not_in": _not_a_value,
     "repeated.min_items": _too_few,
     "repeated.max_items": lambda rules, _field: f"must have at most {rules.max_items} items",

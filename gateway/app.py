@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from chassis.caller import Signer
@@ -21,7 +21,7 @@ from gateway.files import ImageFiles
 from gateway.links import Links
 from gateway.metrics import Metrics
 from gateway.pages import NO_KEYS, pages
-from gateway.routes import Routes
+from gateway.routes import Route, Routes
 from gateway.security import SecurityHeaders
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
@@ -121,7 +121,14 @@ def build_app(
         if upstream.has("tasks"):
             watch = RunWatch(around, hub, pace, contracts)
             routes.add("GET", watch.template, watch)
-    gateway = Gateway(routes, pages(upstream, jwks), greeter)
+
+    def describe(beside: Iterable[Route]) -> dict[str, Any]:
+        # Imported with the first reader of the reference: no other request needs it.
+        from gateway.openapi import document
+
+        return document.build(contracts, {*routes.declared, *beside}, public_url=public_url)
+
+    gateway = Gateway(routes, pages(upstream, describe, jwks), greeter)
     return Edge(gateway, SecurityHeaders(public_url), metrics, bounds)
 
 

@@ -13,7 +13,7 @@ from chassis.errors import InvalidFields, Refusal, Violation
 from gateway import bodies, conditions, errors
 from gateway.contracts import Binding, ContractError, Contracts
 from gateway.conversion import BodyReader
-from gateway.fields import element_of
+from gateway.fields import CONVERSION_ERRORS, element_of
 from gateway.masks import MASK, MaskReader
 from gateway.parameters import PAGE, PUBLIC_NAMES, SCOPE, TOO_FAR, Parameters, Query
 
@@ -91,6 +91,20 @@ class RequestBinder:
         key = "" if self._is_read else self._take_key(message, headers)
         self._take_revision(message, inner, headers)
         return Bound(message, asked, scope["site_id"], scope["sector_id"], key)
+
+    def serialized(self, bound: Bound, body: bytes) -> bytes:
+        """The request for the wire. Raises INVALID_FIELDS.
+
+        Numbers of enum values are taken from JSON whatever their size, and too large ones are
+        found out only here.
+        """
+        try:
+            wire: bytes = bound.message.to_binary()
+        except CONVERSION_ERRORS as error:
+            if self._reader is None:
+                raise
+            raise self._reader.refusal(body) from error
+        return wire
 
     def translated(self, refusal: Refusal) -> Refusal:
         """The refusal of a service, with fields named as the client knows them."""

@@ -15,6 +15,8 @@ from typing import Any
 from protobuf import DescField, DescMessage, DescMethod, DescService, Registry
 from protobuf.wkt import FileDescriptorSet
 
+_REQUIRED = 2
+"""google.api.FieldBehavior.REQUIRED."""
 VERBS = ("get", "post", "patch", "put", "delete")
 _OUTPUT_ONLY = 3
 """google.api.FieldBehavior.OUTPUT_ONLY."""
@@ -95,12 +97,20 @@ class Contracts:
         """Whether the field is set once, by the create."""
         return self._behaves(field, _IMMUTABLE)
 
+    def is_required(self, field: DescField) -> bool:
+        """Whether the contract says that a client must give the field."""
+        options = field.proto.options
+        return options is not None and _REQUIRED in options[self._behavior]
+
+    def rules(self, field: DescField) -> Any:
+        """The field's rules (`buf.validate.FieldRules`), or None."""
+        options = field.proto.options
+        return None if options is None or self._rules not in options else options[self._rules]
+
     def maximum(self, field: DescField) -> int | None:
         """The declared upper bound of an int32 field, if any."""
-        options = field.proto.options
-        if options is None or self._rules not in options:
-            return None
-        kind = options[self._rules].type
+        rules = self.rules(field)
+        kind = None if rules is None else rules.type
         if kind is None or kind.field != "int32" or kind.value.less_than is None:
             return None
         bound = kind.value.less_than

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from protobuf import DescMessage, Message, ScalarType
 
+from chassis.errors import Refusal
 from gateway import bodies, errors, faults
 from gateway.fields import CONVERSION_ERRORS, element_of, is_list
 
@@ -35,13 +36,9 @@ class BodyReader:
 
     def read(self, body: bytes) -> tuple[Message, dict[str, str]]:
         """The message and the lifted values. Raises INVALID_FIELDS."""
-        lifted: dict[str, str] = {}
         if not body:
-            return self._type(), lifted
-        for mark in self._lifted.values():
-            if mark in body:
-                body, lifted = self._lift(body)
-                break
+            return self._type(), {}
+        body, lifted = self._without_lifted(body)
         if self._takes_floats or _NUL in body:
             self._check_values(body)
         try:
@@ -50,6 +47,16 @@ class BodyReader:
             raise bodies.broken(error) from error
         except CONVERSION_ERRORS as error:
             raise faults.refusal_for(self.desc, body) from error
+
+    def refusal(self, body: bytes) -> Refusal:
+        """Why what was read of a body cannot be put on the wire."""
+        return faults.refusal_for(self.desc, self._without_lifted(body)[0])
+
+    def _without_lifted(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        # Most bodies name none of the keys, and are not parsed for them.
+        if any(mark in body for mark in self._lifted.values()):
+            return self._lift(body)
+        return body, {}
 
     def _lift(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         value = bodies.loads(body)

@@ -99,7 +99,7 @@ class _Search:
             return True
         message: Any = desc.type
         try:
-            message.from_json(orjson.dumps({key: value}))
+            message.from_json(orjson.dumps({key: value})).to_binary()
         except CONVERSION_ERRORS:
             return False
         return True

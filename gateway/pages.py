@@ -1,8 +1,8 @@
-"""What is served beside the transcoded routes: its health, and the public keys."""
+"""What is served beside the transcoded routes: its health, the public keys and the reference."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from chassis.errors import Refusal
 from gateway import answers, errors
 from gateway.exchange import KEY, Exchange
+from gateway.openapi import page
 from gateway.routes import method_not_allowed
 from gateway.upstream import Upstream
 
@@ -24,8 +25,15 @@ JWKS_HEADERS = {"cache-control": "public, max-age=300"}
 NO_KEYS = b'{"keys": []}'
 
 
-def pages(upstream: Upstream, jwks: Callable[[], bytes]) -> Starlette:
-    """The small application behind the hot path. Its refusals wear the same envelope."""
+def pages(
+    upstream: Upstream,
+    describe: Callable[[Iterable[tuple[str, str]]], dict[str, Any]],
+    jwks: Callable[[], bytes] = lambda: NO_KEYS,
+) -> Starlette:
+    """The small application behind the hot path. Its refusals wear the same envelope.
+
+    `describe` makes the OpenAPI document, told the verbs and paths that are served here.
+    """
 
     async def alive(request: Request) -> Response:
         document = orjson.dumps({"status": "alive"}).decode()
@@ -42,14 +50,19 @@ def pages(upstream: Upstream, jwks: Callable[[], bytes]) -> Starlette:
         # No envelope: this form is what verifiers of tokens expect (RFC 7517).
         return Response(jwks(), media_type="application/jwk-set+json", headers=JWKS_HEADERS)
 
-    return Starlette(
-        routes=[
-            Route("/healthz", alive),
-            Route("/readyz", ready),
-            Route(JWKS_PATH, public_keys),
-        ],
+    routes = [
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+        Route(JWKS_PATH, public_keys),
+    ]
+    served = [("GET", route.path) for route in routes]
+    app = Starlette(
+        routes=[*routes, *page.routes(lambda: describe(served))],
         exception_handlers={HTTPException: _http_error, Refusal: _refusal, Exception: _refusal},
     )
+    # The gateway has taken the trailing slash away; a redirect would name the host of the request.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _not_ready(request: Request, missing: list[str]) -> Response:

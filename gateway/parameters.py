@@ -62,7 +62,8 @@ class Parameters:
     def __init__(self, request: DescMessage, taken: Iterable[str]) -> None:
         """`taken` are fields that the path or the body fills."""
         fields = {field.name: field for field in request.fields}
-        self._paged = {"skip", "page_size", "page_token"} <= fields.keys()
+        self.paged = {"skip", "page_size", "page_token"} <= fields.keys()
+        """Whether the route takes a page number."""
         self._known: dict[str, Parameter] = {}
         for name in fields.keys() - set(taken) - _HIDDEN - set(SCOPE):
             field = fields[name]
@@ -72,9 +73,9 @@ class Parameters:
                 self._known[public] = Parameter(public, field, is_list(field), parse)
 
     @property
-    def names(self) -> list[str]:
-        """Names that the route understands, for the reference."""
-        return sorted([*self._known, *SCOPE, *((PAGE,) if self._paged else ())])
+    def fields(self) -> dict[str, DescField]:
+        """The fields that parameters fill, by the name of the parameter."""
+        return {name: parameter.field for name, parameter in self._known.items()}
 
     def parse(self, query: bytes) -> Query:
         """Reads a query string. Raises INVALID_FIELDS naming every parameter at fault."""
@@ -91,7 +92,7 @@ class Parameters:
                 faults.append(Violation(name, fault))
         if found.by_token and found.page > 1:
             faults.append(Violation(PAGE, "cannot be combined with page_token"))
-        if not faults and self._paged and not found.by_token:
+        if not faults and self.paged and not found.by_token:
             skip = (found.page - 1) * found.page_size
             if skip > INT32_MAX:
                 faults.append(Violation(PAGE, TOO_FAR))
@@ -115,17 +116,17 @@ class Parameters:
         if name in SCOPE:
             found.scope[name] = texts[0]
             return None
-        if name == PAGE and self._paged:
+        if name == PAGE and self.paged:
             return _take_page(found, texts[0])
         if parameter is None:
             return "is not a known parameter"
         values = [parameter.parse(text) for text in texts]
         found.values[parameter.field.local_name] = values if repeated else values[0]
-        if self._paged and name == "page_size":
+        if self.paged and name == "page_size":
             found.page_size = values[0]
             if not 1 <= values[0] <= PAGE_SIZE_MAX:
                 return f"must be from 1 to {PAGE_SIZE_MAX}"
-        if self._paged and name == "page_token":
+        if self.paged and name == "page_token":
             found.by_token = bool(values[0])
         return None
 

@@ -20,6 +20,8 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _PARAMETER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
 T = TypeVar("T")
+Route = tuple[str, str]
+"""Verb and template."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,9 @@ class Routes(Generic[T]):
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
-        self._static: dict[tuple[str, str], T] = {}
+        self._static: dict[Route, T] = {}
+        self.declared: list[Route] = []
+        """All routes, in the order in which they were added."""
 
     def add(self, verb: str, template: str, endpoint: T) -> None:
         """Adds an endpoint. Raises ValueError when it is taken or not understood."""
@@ -52,6 +56,7 @@ class Routes(Generic[T]):
         if verb in node.endpoints:
             raise ValueError(f"{verb} {template} is declared twice")
         node.endpoints[verb] = (endpoint, tuple(names))
+        self.declared.append((verb, template))
         if not names:
             self._static[verb, template] = endpoint
 

@@ -92,7 +92,7 @@ class Endpoint:
             exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
         chosen = await self._scope(principal, bound)
         who = caller_of(principal, chosen, exchange)
-        wire = await self._ask(bound.message.to_binary(), who, receive)
+        wire = await self._ask(self.binder.serialized(bound, body), who, receive)
         return self._answer(wire, bound, scope, exchange)
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:

@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     test.add_argument("--slow", action="store_true", help="run the long ones, too")
     verbs.add_parser("check", help="run the static checks")
     verbs.add_parser("protos", help="write protos/gen anew from the contracts")
+    verbs.add_parser("openapi", help="print the OpenAPI document of the REST API")
 
     keys = verbs.add_parser("keys", help="make the signing keys that are missing")
     keys.add_argument("directory", type=Path)
@@ -105,6 +106,13 @@ def _protos(_arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
     return checks.regenerate()
 
 
+def _openapi(_arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from standalone import openapi
+
+    openapi.print_document()
+    return 0
+
+
 def _keys(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
     from standalone import prepare
 
@@ -129,6 +137,7 @@ VERBS = {
     "test": _test,
     "check": _check,
     "protos": _protos,
+    "openapi": _openapi,
     "keys": _keys,
     "migrate": _migrate,
 }

@@ -238,3 +238,12 @@ async def test_an_id_never_swallows_a_verb(client):
     answer = await client.get(GENERATE)
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31) - 1, 2**63])
+async def test_a_number_that_no_enum_can_have_is_a_fault_of_its_field(post, brief, number):
+    answer = await post({**brief, "content_type": number, "site_id": "", "sector_id": None})
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == {
+        "content_type": ["must be one of post, page, product, taxonomy"]
+    }

@@ -124,6 +124,13 @@ def test_tests_need_more_than_what_running_needs(shell, checkout):
     assert journal(checkout).count("made") == 1
 
 
+def test_the_slow_tests_have_packages_of_their_own(shell, checkout):
+    call(shell, checkout, "test", "-x")
+    call(shell, checkout, "test", "--slow", "-x")
+    call(shell, checkout, "test")
+    assert [line.rpartition(".")[2] for line in installs(checkout)] == ["[test]", "[test,slow]"]
+
+
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
 def test_a_change_of_what_is_needed_brings_the_environment_up_to_date(shell, checkout, name):
     call(shell, checkout, "up")
@@ -227,7 +234,7 @@ def test_every_verb_of_the_script_is_one_of_python_s():
         assert any(
             verb in line.split(")")[0].replace("|", " ").split()
             for line in text.splitlines()
-            if ") prepare " in line
+            if ") prepare" in line
         ), verb
 
 

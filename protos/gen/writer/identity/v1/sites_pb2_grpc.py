@@ -72,7 +72,8 @@ class SiteServiceServicer:
     """
 
     def CreateSite(self, request, context):
-        """Creates a site with a default sector. Idempotent with a `request_id`.
+        """Creates a site with a default sector. Idempotent with a `request_id`. ALREADY_EXISTS when the
+        name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,7 +94,8 @@ class SiteServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateSector(self, request, context):
-        """Creates a sector in a site. Idempotent with a `request_id`.
+        """Creates a sector in a site. Idempotent with a `request_id`. ALREADY_EXISTS when the name is
+        taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,13 +34,17 @@ class SiteServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SiteServiceAsyncStub: ...
     CreateSite: _grpc.UnaryUnaryMultiCallable[_sites_pb2.CreateSiteRequest, _sites_pb2.Site]
-    """Creates a site with a default sector. Idempotent with a `request_id`."""
+    """Creates a site with a default sector. Idempotent with a `request_id`. ALREADY_EXISTS when the
+    name is taken.
+    """
     GetSite: _grpc.UnaryUnaryMultiCallable[_sites_pb2.GetSiteRequest, _sites_pb2.Site]
     """Returns one site. NOT_FOUND also for another account's."""
     ListSites: _grpc.UnaryUnaryMultiCallable[_sites_pb2.ListSitesRequest, _sites_pb2.ListSitesResponse]
     """Lists the sites that the caller may see."""
     CreateSector: _grpc.UnaryUnaryMultiCallable[_sites_pb2.CreateSectorRequest, _sites_pb2.Sector]
-    """Creates a sector in a site. Idempotent with a `request_id`."""
+    """Creates a sector in a site. Idempotent with a `request_id`. ALREADY_EXISTS when the name is
+    taken.
+    """
     GetSector: _grpc.UnaryUnaryMultiCallable[_sites_pb2.GetSectorRequest, _sites_pb2.Sector]
     """Returns one sector. NOT_FOUND also for another account's."""
     ListSectors: _grpc.UnaryUnaryMultiCallable[_sites_pb2.ListSectorsRequest, _sites_pb2.ListSectorsResponse]
@@ -52,13 +56,17 @@ class SiteServiceAsyncStub(SiteServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSite: _aio.UnaryUnaryMultiCallable[_sites_pb2.CreateSiteRequest, _sites_pb2.Site]  # type: ignore[assignment]
-    """Creates a site with a default sector. Idempotent with a `request_id`."""
+    """Creates a site with a default sector. Idempotent with a `request_id`. ALREADY_EXISTS when the
+    name is taken.
+    """
     GetSite: _aio.UnaryUnaryMultiCallable[_sites_pb2.GetSiteRequest, _sites_pb2.Site]  # type: ignore[assignment]
     """Returns one site. NOT_FOUND also for another account's."""
     ListSites: _aio.UnaryUnaryMultiCallable[_sites_pb2.ListSitesRequest, _sites_pb2.ListSitesResponse]  # type: ignore[assignment]
     """Lists the sites that the caller may see."""
     CreateSector: _aio.UnaryUnaryMultiCallable[_sites_pb2.CreateSectorRequest, _sites_pb2.Sector]  # type: ignore[assignment]
-    """Creates a sector in a site. Idempotent with a `request_id`."""
+    """Creates a sector in a site. Idempotent with a `request_id`. ALREADY_EXISTS when the name is
+    taken.
+    """
     GetSector: _aio.UnaryUnaryMultiCallable[_sites_pb2.GetSectorRequest, _sites_pb2.Sector]  # type: ignore[assignment]
     """Returns one sector. NOT_FOUND also for another account's."""
     ListSectors: _aio.UnaryUnaryMultiCallable[_sites_pb2.ListSectorsRequest, _sites_pb2.ListSectorsResponse]  # type: ignore[assignment]
@@ -73,7 +81,9 @@ class SiteServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sites_pb2.CreateSiteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sites_pb2.Site, _abc.Awaitable[_sites_pb2.Site]]:
-        """Creates a site with a default sector. Idempotent with a `request_id`."""
+        """Creates a site with a default sector. Idempotent with a `request_id`. ALREADY_EXISTS when the
+        name is taken.
+        """
 
     @_abc_1.abstractmethod
     def GetSite(
@@ -97,7 +107,9 @@ class SiteServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sites_pb2.CreateSectorRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sites_pb2.Sector, _abc.Awaitable[_sites_pb2.Sector]]:
-        """Creates a sector in a site. Idempotent with a `request_id`."""
+        """Creates a sector in a site. Idempotent with a `request_id`. ALREADY_EXISTS when the name is
+        taken.
+        """
 
     @_abc_1.abstractmethod
     def GetSector(

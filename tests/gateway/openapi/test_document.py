@@ -1,0 +1,226 @@
+"""The document is valid, complete, and says what the contracts and the gateway say."""
+
+import ast
+from pathlib import Path
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from chassis.errors import Kind
+from gateway import errors
+from gateway.openapi import codes, inputs
+from gateway.openapi.comments import Comments, first_sentence
+from gateway.openapi.rules import is_needed
+
+ROOT = Path(__file__).resolve().parents[3]
+# Of generations and pictures, which are resources: no call is refused with these.
+OF_RESOURCES = {
+    "PROVIDER_REFUSED",
+    "PROVIDER_UNAVAILABLE",
+    "PROVIDER_OUTPUT_INVALID",
+    "PROVIDER_TRUNCATED",
+}
+
+
+def test_the_document_is_valid_openapi_3_1(document):
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+
+
+def test_every_route_is_described_and_nothing_else(app, document):
+    described = {(verb.upper(), path) for path, item in document["paths"].items() for verb in item}
+    declared = {route for route in app._app.routes.declared if route[0] != "HEAD"}
+    assert declared <= described
+    pages = {("GET", route.path) for route in app._app._beside.routes}
+    assert described - declared <= pages
+    # The reference does not describe itself.
+    assert {path.partition(".")[0] for _, path in pages - described} >= {"/api/docs"}
+    assert all(path.startswith("/api/") for _, path in pages - described)
+
+
+def test_the_names_of_operations_are_stable(operations):
+    assert {
+        "list_tasks",
+        "create_task",
+        "get_task",
+        "auto_generate_content",
+        "get_run",
+        "login",
+        "list_api_keys",
+        "get_image_file",
+    } <= operations.keys()
+
+
+def test_an_operation_has_an_id_of_its_own_and_says_what_it_does(document, operations):
+    assert len(operations) == sum(len(item) for item in document["paths"].values())
+    for name, operation in operations.items():
+        assert name == name.lower()
+        assert name.isidentifier()
+        assert operation["summary"], name
+        assert not operation["summary"].endswith("."), name
+        assert operation["tags"][0] in {tag["name"] for tag in document["tags"]}, name
+
+
+def test_every_field_and_enum_value_is_explained(document):
+    silent = [
+        f"{name}.{key}"
+        for name, schema in document["components"]["schemas"].items()
+        for key, inner in schema.get("properties", {}).items()
+        if not inner.get("description") and not name.endswith(("Envelope", "Page", "Error"))
+    ]
+    assert silent == []
+    assert (
+        "- `listicle`: A list of things."
+        in (document["components"]["schemas"]["ContentStructure"]["description"])
+    )
+
+
+def test_a_summary_is_the_first_sentence_of_the_comment(operations):
+    assert operations["get_task"]["summary"] == "Returns one task"
+    assert operations["get_task"]["description"].startswith("Returns one task. NOT_FOUND also")
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("One thing. Another.", "One thing."),
+        ("Lists e.g. this\n\nMore.", "Lists e.g. this"),
+        ("A. b. C", "A. b."),
+        ("", ""),
+    ],
+)
+def test_a_sentence_ends_before_a_capital_letter(text, first):
+    assert first_sentence(text) == first
+
+
+def test_limits_come_from_the_rules(document):
+    task = document["components"]["schemas"]["CreateTaskRequest"]
+    title = task["properties"]["title"]
+    assert (title["minLength"], title["maxLength"], title["type"]) == (1, 500, "string")
+    assert task["properties"]["word_count"]["minimum"] == 100
+    assert task["properties"]["keywords"]["type"] == ["string", "null"]
+    assert task["required"] == ["title", "cluster_id", "content_type", "content_structure"]
+    assert "status" not in task["properties"]
+    assert task["additionalProperties"] is False
+    ids = document["components"]["schemas"]["GenerateContentRequest"]["properties"]["ids"]
+    assert (ids["minItems"], ids["maxItems"], ids["uniqueItems"]) == (1, 10, True)
+    assert ids["items"]["maxLength"] == 64
+
+
+def test_a_field_is_needed_when_its_absence_is_refused(contracts):
+    def needed(message):
+        fields = contracts.registry.message(message).fields
+        return {field.name for field in fields if is_needed(contracts, field)}
+
+    assert needed("writer.billing.v1.AdjustCreditsRequest") >= {"credits", "reason", "request_id"}
+    assert needed("writer.billing.v1.UpdateBudgetRequest") == {"id", "credits"}
+    assert needed("writer.tasks.v1.ListTasksRequest") == set()
+
+
+def test_what_is_answered_always_has_what_the_gateway_always_writes(document):
+    task = document["components"]["schemas"]["Task"]
+    assert {"id", "title", "status", "content_id"} <= set(task["required"])
+    assert not {"create_time", "generation", "word_count"} & set(task["required"])
+
+
+def test_a_list_knows_its_parameters(operations):
+    found = {p["name"]: p for p in operations["list_tasks"]["parameters"] if "name" in p}
+    assert {"page", "page_size", "page_token", "ordering", "search", "status"} <= found.keys()
+    assert "-created_at" in found["ordering"]["schema"]["enum"]
+    assert found["page_size"]["schema"]["maximum"] == 100
+    assert found["status"]["schema"] == {"$ref": "#/components/schemas/TaskStatusInput"}
+    assert not {"skip", "order_by", "request_id"} & found.keys()
+
+
+def test_the_orders_of_every_list_can_be_read_out_of_its_comment(contracts):
+    comments = Comments(contracts.registry)
+    for binding in contracts.bindings:
+        for field in binding.method.request.fields:
+            if field.name == "order_by":
+                assert len(inputs.orders(comments.of_field(field))) >= 2
+
+
+def test_roles_throttles_and_security_follow_the_policy(operations):
+    create, login = operations["create_budget"], operations["login"]
+    assert create["x-roles"] == ["admin", "owner", "developer", "system_bot"]
+    assert create["x-throttle-scope"] == "billing"
+    assert create["security"] == [{"accessToken": []}, {"apiKey": []}]
+    assert login["security"] == []
+    assert "Needs no credentials." in login["description"]
+
+
+def test_an_operation_names_every_status_and_reason(document, operations):
+    def reasons(name, status):
+        named = operations[name]["responses"][status]["$ref"].rpartition("/")[2]
+        return document["components"]["responses"][named]["x-error-codes"]
+
+    assert reasons("auto_generate_content", "402") == ["INSUFFICIENT_CREDITS"]
+    assert reasons("auto_generate_content", "409") == ["INVALID_TRANSITION"]
+    assert "PAGE_TOKEN_INVALID" in reasons("list_tasks", "400")
+    assert reasons("update_budget", "412") == ["ETAG_MISMATCH"]
+    assert reasons("login", "401") == ["UNAUTHENTICATED"]
+    assert "204" in operations["delete_budget"]["responses"]
+    assert "202" in operations["auto_generate_content"]["responses"]
+    assert "404" not in operations["list_tasks"]["responses"]
+
+
+def test_every_word_in_capitals_of_a_comment_is_a_known_reason(contracts):
+    comments = Comments(contracts.registry)
+    unknown = {
+        word
+        for binding in contracts.bindings
+        for word in codes.CAPITALS.findall(
+            comments.of(f"{binding.method.service}.{binding.method.name}")
+        )
+        if "_" in word and word not in codes.CODES
+    }
+    assert unknown == set()
+
+
+def raised_reasons():
+    """Reasons and kinds of every refusal in the source, where both are written out."""
+    kinds = set(Kind.__members__)
+    for folder in ("chassis", "services", "gateway"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call) or len(node.args) < 2:
+                    continue
+                kind, reason = node.args[:2]
+                if (
+                    isinstance(kind, ast.Attribute)
+                    and kind.attr in kinds
+                    and isinstance(reason, ast.Constant)
+                    and codes.CAPITALS.fullmatch(reason.value)
+                ):
+                    yield reason.value, kind.attr
+
+
+def test_every_reason_in_the_source_is_in_the_table_with_its_kind():
+    found = dict(raised_reasons())
+    assert {"INSUFFICIENT_CREDITS", "NOT_FOUND", "RESERVATION_EXPIRED"} <= found.keys()
+    unknown = found.keys() - codes.CODES.keys() - OF_RESOURCES
+    assert unknown == set()
+    for reason in found.keys() & codes.CODES.keys():
+        assert codes.CODES[reason].kind.value == found[reason], reason
+    assert errors._BY_REASON.keys() <= codes.CODES.keys()
+
+
+def test_examples_fit_their_schemas(document, operations):
+    for name, operation in operations.items():
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            schema = {**media["schema"], "components": document["components"]}
+            jsonschema.Draft202012Validator(
+                schema, format_checker=jsonschema.FormatChecker()
+            ).validate(media["example"])
+            assert media["example"] or name.startswith("revoke_")
+    error = {**document["components"]["schemas"]["Error"], "components": document["components"]}
+    for response in document["components"]["responses"].values():
+        for example in response["content"]["application/json"]["examples"].values():
+            jsonschema.validate(example["value"], error)
+
+
+def test_a_created_resource_links_to_what_can_be_done_with_it(operations):
+    links = operations["create_budget"]["responses"]["201"]["links"]
+    assert links.keys() == {"get_budget", "update_budget", "delete_budget"}
+    assert operations["auto_generate_content"]["responses"]["202"]["links"].keys() >= {"get_run"}
