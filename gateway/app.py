@@ -9,7 +9,7 @@ from typing import Any
 from chassis.caller import Signer
 from gateway import answers, cors, errors
 from gateway.authentication import Acting, Authenticator, Scopes
-from gateway.bounds import Bounds
+from gateway.bounds import BOUNDS, Bounds
 from gateway.contracts import Contracts
 from gateway.cors import Cors, ListedOrigins, Origins
 from gateway.counters import MemoryCounter
@@ -30,7 +30,6 @@ from gateway.throttles import OFF, Throttles
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
-BOUNDS = Bounds()
 """The defaults."""
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 Served = Endpoint | ImageFiles | EventStreams
@@ -104,32 +103,41 @@ def build_app(
     throttles = throttles or Throttles(MemoryCounter(), OFF)
     entrance = Entrance(authenticator, greeter, throttles, metrics, acting)
     around = Surroundings(entrance, scopes, upstream, Links(public_url), bounds)
-    routes: Routes[Served] = Routes()
-    for binding in contracts.bindings:
-        method = binding.method
-        if method.kind != "unary" or not upstream.has(method.peer):
-            continue
-        names = tuple(_NAMES.findall(binding.template))
-        routes.add(binding.verb, binding.template, Endpoint(contracts, binding, names, around))
-    if upstream.has("images"):
-        files = ImageFiles(contracts, upstream)
-        for verb in ("GET", "HEAD"):
-            routes.add(verb, FILE_TEMPLATE, files)
-    if hub is not None:
-        events = EventStreams(around, hub, pace)
-        routes.add("GET", events.template, events)
-        if upstream.has("tasks"):
-            watch = RunWatch(around, hub, pace, contracts)
-            routes.add("GET", watch.template, watch)
+    routes = _routes(contracts, around, hub, pace)
 
     def describe(beside: Iterable[Route]) -> dict[str, Any]:
         # Imported with the first reader of the reference: no other request needs it.
         from gateway.openapi import document
 
-        return document.build(contracts, {*routes.declared, *beside}, public_url=public_url)
+        return document.build(
+            contracts, {*routes.declared, *beside}, public_url=public_url, bounds=bounds
+        )
 
     gateway = Gateway(routes, pages(upstream, describe, jwks), greeter)
     return Edge(gateway, SecurityHeaders(public_url), metrics, bounds)
+
+
+def _routes(
+    contracts: Contracts, around: Surroundings, hub: Hub | None, pace: Pace
+) -> Routes[Served]:
+    routes: Routes[Served] = Routes()
+    for binding in contracts.bindings:
+        method = binding.method
+        if method.kind != "unary" or not around.upstream.has(method.peer):
+            continue
+        names = tuple(_NAMES.findall(binding.template))
+        routes.add(binding.verb, binding.template, Endpoint(contracts, binding, names, around))
+    if around.upstream.has("images"):
+        files = ImageFiles(contracts, around.upstream)
+        for verb in ("GET", "HEAD"):
+            routes.add(verb, FILE_TEMPLATE, files)
+    if hub is not None:
+        events = EventStreams(around, hub, pace)
+        routes.add("GET", events.template, events)
+        if around.upstream.has("tasks"):
+            watch = RunWatch(around, hub, pace, contracts)
+            routes.add("GET", watch.template, watch)
+    return routes
 
 
 def build_upstream(

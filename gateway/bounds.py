@@ -72,3 +72,7 @@ class Bounds:
         if found["body_bytes"] > BODY_BYTES_CEILING:
             raise SettingsError(f"WRITER_BODY_BYTES_MAX must be at most {BODY_BYTES_CEILING}")
         return cls(**found)
+
+
+BOUNDS = Bounds()
+"""The usual ones."""

@@ -102,7 +102,7 @@ class Parameters:
         return found
 
     def _expected(self, name: str) -> str:
-        if self._paged and name == "page_size":
+        if self.paged and name == "page_size":
             # The contract's 0 means the default; in a query that is said by leaving it out.
             return f"must be a whole number from 1 to {PAGE_SIZE_MAX}"
         return expected(self._known[name].field)

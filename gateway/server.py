@@ -10,14 +10,13 @@ from typing import Any
 
 import uvicorn
 
-from gateway.bounds import Bounds
+from gateway.bounds import BOUNDS, Bounds
 from gateway.protocol import BoundedProtocol
 from gateway.security import SecurityHeaders
 
 DRAIN_S = 10
 """How long running requests may go on after a stop was asked for."""
 BACKLOG = 2_048
-BOUNDS = Bounds()
 """The defaults."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from importlib import metadata
 
-from gateway.bodies import BODY_BYTES_MAX, DEPTH_MAX
+from gateway.bodies import DEPTH_MAX
+from gateway.bounds import BOUNDS, Bounds
 from gateway.contracts import Contracts
 from gateway.openapi import beside
 from gateway.openapi.answers import ERROR, HEADERS
@@ -34,7 +35,7 @@ another account with `X-Acting-Account` and `X-Acting-Reason`; both are recorded
 answered alike and does nothing more. `If-Match` with the `ETag` that was read refuses to change
 what somebody else has changed.
 
-**Bodies** are JSON of at most {BODY_BYTES_MAX:,} bytes and {DEPTH_MAX} levels, text without U+0000;
+**Bodies** are JSON of at most {{body_bytes:,}} bytes and {DEPTH_MAX} levels, text without U+0000;
 null means: not given. Fields that only the service sets are ignored, unknown ones refused. A query
 has at most {PARAMETERS_MAX} parameters. A trailing slash means nothing."""
 _SCHEMES: dict[str, Schema] = {
@@ -54,7 +55,11 @@ _SCHEMES: dict[str, Schema] = {
 
 
 def build(
-    contracts: Contracts, routes: Collection[Route], *, public_url: str = ""
+    contracts: Contracts,
+    routes: Collection[Route],
+    *,
+    public_url: str = "",
+    bounds: Bounds = BOUNDS,
 ) -> dict[str, object]:
     """The document about those routes. Raises ContractError or ValueError for a bad contract."""
     served = [each for each in contracts.bindings if (each.verb, each.template) in routes]
@@ -75,7 +80,7 @@ def build(
         "info": {
             "title": "The Writer",
             "version": metadata.version(PACKAGE),
-            "description": _ABOUT,
+            "description": _ABOUT.replace("{body_bytes:,}", f"{bounds.body_bytes:,}"),
         },
         "servers": [{"url": public_url or "/"}],
         "tags": sorted(tags.values(), key=lambda tag: str(tag["name"])),
