@@ -1,8 +1,8 @@
-"""Tasks: create, get, list."""
+"""Tasks: create, get, list, and the status of many by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from chassis.errors import Kind, Refusal
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
-from services.tasks.domain import Brief, Task
+from services.tasks.domain import Brief, Task, TaskStatus
 from services.tasks.errors import UnknownReference
 from services.tasks.peers import Classification
 from services.tasks.store.tasks import TaskStore
@@ -46,6 +46,16 @@ class Tasks:
         """Raises NotFound."""
         return await self._database.read(
             lambda connection: TaskStore(connection, caller).get(task_id)
+        )
+
+    async def bulk_update(
+        self, caller: Caller, task_ids: Sequence[str], status: TaskStatus, reply: Reply[int, _M]
+    ) -> _M:
+        """Sets the status of all tasks. Raises NotFound naming the missing; then none changed."""
+        return await self._database.write(
+            lambda connection: reply.once(
+                connection, lambda: TaskStore(connection, caller).set_status(task_ids, status)
+            )
         )
 
     async def page(

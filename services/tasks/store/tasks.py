@@ -101,6 +101,26 @@ class TaskStore:
         )
         return [task_from_row(row) for row in found.rows], found.next_token, found.total_size
 
+    def set_status(self, task_ids: Sequence[str], status: TaskStatus) -> int:
+        """Sets the status of all the tasks; how many there are. Raises NotFound for the missing.
+
+        Two calls over the same tasks may deadlock on PostgreSQL, which ends and repeats one.
+        """
+        changed = (
+            self._connection.execute(
+                update(tasks)
+                .where(*self._live(), tasks.c.id.in_(task_ids))
+                .values(status=status, revision=tasks.c.revision + 1, update_time=clock.now())
+                .returning(tasks.c.id)
+            )
+            .scalars()
+            .all()
+        )
+        missing = set(task_ids).difference(changed)
+        if missing:
+            raise NotFound("task", *sorted(missing))
+        return len(changed)
+
     def start_generation(self, task_id: str, generation_id: str) -> None:
         """Notes which generation writes the task now."""
         self._change(task_id, generation_id=generation_id)
