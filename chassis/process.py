@@ -96,7 +96,11 @@ async def serve(settings: Settings, wire: Wire) -> None:
             verifier = Verifier(load_trusted_keys(settings.trusted_keys), audience=settings.name)
         with _told_as("WRITER_LISTEN", (RuntimeError,)):
             server = Server(
-                settings.listen, parts.servicers, verifier, reuse_port=settings.reuse_port
+                settings.listen,
+                parts.servicers,
+                verifier,
+                reuse_port=settings.reuse_port,
+                engine=settings.grpc_engine,
             )
         async with working(host, parts, server):
             log.info("ready", extra={"address": settings.listen, "port": server.port})

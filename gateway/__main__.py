@@ -68,6 +68,7 @@ async def _run(host: Host, listening: socket.socket) -> None:
         identity.parts.servicers,
         Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
         reuse_port=settings.reuse_port,
+        engine=settings.grpc_engine,
     )
     contracts = load_contracts()
     upstream = build_upstream(
