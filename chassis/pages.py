@@ -27,6 +27,7 @@ COUNTED_MAX = 10_000 + PAGE_SIZE_MAX + 1
 """Rows that a bounded count looks at: what page numbers reach, and one that says there is more."""
 TOKEN_BYTES_MAX = 8_192
 """An unpacked token: a sorted text of 500 characters, escaped, and its surroundings."""
+_TOTAL = "rows_of_all_pages"
 _INT_MAX = 2**31 - 1
 _PAGE_FIELDS = ("page_size", "page_token", "skip")
 
@@ -89,15 +90,16 @@ def paginate(
     column, descending = _order(query.order_by or default, sortable)
     # One column, so that an index may answer alone.
     matching = statement.order_by(None).with_only_columns(tie, maintain_column_froms=True)
-    total = connection.execute(
-        select(func.count()).select_from(matching.limit(count_max).subquery())
-    ).scalar_one()
+    counted = select(func.count()).select_from(matching.limit(count_max).subquery())
     by = _by_code_point(connection, column)
     ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
     if query.token:
         value, last = _read_token(query, column)
         ordered = ordered.where(_after(by, tie, value, last, descending=descending))
-    rows = connection.execute(ordered.offset(query.skip).limit(query.size + 1)).all()
+    # One statement, so that a page and its total agree by themselves.
+    page = ordered.add_columns(counted.scalar_subquery().label(_TOTAL))
+    rows = connection.execute(page.offset(query.skip).limit(query.size + 1)).all()
+    total = getattr(rows[0], _TOTAL) if rows else connection.execute(counted).scalar_one()
     more = len(rows) > query.size
     rows = rows[: query.size]
     token = (

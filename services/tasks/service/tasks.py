@@ -31,9 +31,10 @@ class Tasks:
 
     async def create(self, caller: Caller, brief: Brief, reply: Reply[Task, _M]) -> _M:
         """Creates a task. Raises UnknownReference for a foreign or missing cluster or term."""
-        before = await self._database.read(reply.stored)
-        if before is not None:
-            return before
+        if reply.request_id:
+            before = await self._database.glance(reply.stored)
+            if before is not None:
+                return before
         cluster_name = await self._check_references(caller, brief)
         return await self._database.write(
             lambda connection: reply.once(
@@ -44,7 +45,7 @@ class Tasks:
 
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises NotFound."""
-        return await self._database.read(
+        return await self._database.glance(
             lambda connection: TaskStore(connection, caller).get(task_id)
         )
 
@@ -62,7 +63,7 @@ class Tasks:
         self, caller: Caller, query: PageQuery, filters: Mapping[str, str], search: str
     ) -> tuple[list[Task], str, int]:
         """One page, the token of the next, and how many there are."""
-        return await self._database.read(
+        return await self._database.glance(
             lambda connection: TaskStore(connection, caller).page(query, filters, search)
         )
 
