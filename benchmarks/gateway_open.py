@@ -5,7 +5,6 @@
 Everything else is as in the real one, the signed token for the service included.
 """
 
-import gc
 import sys
 
 import uvloop
@@ -14,6 +13,7 @@ from chassis import telemetry
 from chassis.caller import Signer
 from chassis.ids import new_id
 from chassis.keys import load_signing_key
+from chassis.process import keep_for_good
 from gateway.app import build_app, build_upstream
 from gateway.authentication import Principal, Scope
 from gateway.contracts import load_contracts
@@ -37,10 +37,10 @@ async def serve(address, tasks, key):
     signer = Signer("gateway", load_signing_key(key))
     upstream = build_upstream(contracts, {"tasks": tasks}, signer)
     app = build_app(contracts, upstream, everybody, everybody)
+    keep_for_good()
     await http_server(app).serve(sockets=[listening_socket(address)])
 
 
 if __name__ == "__main__":
     telemetry.set_up_logging("gateway", "INFO")
-    gc.freeze()
     uvloop.run(serve(*sys.argv[1:]))

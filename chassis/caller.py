@@ -113,7 +113,9 @@ class Signer:
         """
         if caller.issuer != self.issuer:
             raise ValueError(f"{self.issuer} cannot vouch for a caller of {caller.issuer}")
-        identity = (replace(caller, request_id="", traceparent=""), audience)
+        if caller.request_id or caller.traceparent:
+            caller = replace(caller, request_id="", traceparent="")
+        identity = (caller, audience)
         now_s = clock.now().timestamp()
         known = self._minted.get(identity)
         if known is not None and known[1] - now_s > RENEW_BEFORE.total_seconds():

@@ -144,13 +144,16 @@ class TaxonomyStore:
             )
             .order_by(taxonomies.c.name, taxonomies.c.id)
         )
-        found: dict[str, dict[TaxonomyType, tuple[TermReference, ...]]] = {}
-        for row in rows:
-            kinds = found.setdefault(row.content_id, {})
-            kind = TaxonomyType(row.taxonomy_type)
-            reference = TermReference(id=row.id, name=row.name, slug=row.slug)
-            kinds[kind] = (*kinds.get(kind, ()), reference)
-        return found
+        found: dict[str, dict[TaxonomyType, list[TermReference]]] = {}
+        for content_id, term_id, name, slug, kind in rows.all():
+            kinds = found.setdefault(content_id, {})
+            kinds.setdefault(TaxonomyType(kind), []).append(
+                TermReference(id=term_id, name=name, slug=slug)
+            )
+        return {
+            content_id: {kind: tuple(terms) for kind, terms in kinds.items()}
+            for content_id, kinds in found.items()
+        }
 
     def _visible(self) -> list[Any]:
         return visible(taxonomies, self._caller, by_sector=False)

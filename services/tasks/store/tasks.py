@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, or_, select, update
@@ -32,31 +33,34 @@ class TaskStore:
     def create(self, task_id: str, brief: Brief, cluster_name: str) -> Task:
         """Inserts a queued task in the caller's site and sector."""
         now = clock.now()
-        self._connection.execute(
-            insert(tasks).values(
-                **owned(self._caller),
-                id=task_id,
-                revision=1,
-                sector_name=self._caller.sector_name,
-                title=brief.title,
-                description=brief.description,
-                cluster_id=brief.cluster_id,
-                cluster_name=cluster_name,
-                idea_id=brief.idea_id,
-                taxonomy_term_id=brief.taxonomy_term_id,
-                content_type=brief.content_type,
-                content_structure=brief.content_structure,
-                keywords=brief.keywords,
-                word_count=brief.word_count,
-                prompt_override=brief.prompt_override,
-                status=TaskStatus.QUEUED,
-                content_id="",
-                generation_id="",
-                create_time=now,
-                update_time=now,
-            )
+        row = {
+            **owned(self._caller),
+            **asdict(brief),
+            "id": task_id,
+            "revision": 1,
+            "sector_name": self._caller.sector_name,
+            "cluster_name": cluster_name,
+            "status": TaskStatus.QUEUED,
+            "content_id": "",
+            "generation_id": "",
+            "create_time": now,
+            "update_time": now,
+        }
+        self._connection.execute(insert(tasks), row)
+        return Task(
+            id=task_id,
+            revision=1,
+            site_id=self._caller.site_id,
+            sector_id=self._caller.sector_id,
+            sector_name=self._caller.sector_name,
+            cluster_name=cluster_name,
+            brief=brief,
+            status=TaskStatus.QUEUED,
+            content_id="",
+            generation=None,
+            create_time=now,
+            update_time=now,
         )
-        return self.get(task_id)
 
     def get(self, task_id: str) -> Task:
         """Raises NotFound, also for a deleted task."""
