@@ -5,7 +5,6 @@
 Its server is the native one (`pygrpc-native`), so that it is not the part that is waited for.
 """
 
-import asyncio
 import datetime
 import sys
 

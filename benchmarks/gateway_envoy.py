@@ -1,4 +1,4 @@
-"""Our gateway beside Envoy's gRPC-JSON transcoder: same descriptors, same backend process, same loopback.
+"""Our gateway beside Envoy's gRPC-JSON transcoder: same descriptors, backend process, loopback.
 
     python benchmarks/gateway_envoy.py [--seconds 3] [--rounds 5] [--connections 32]
 
@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -110,11 +111,7 @@ def envoy_configuration(port, backend, log, jwt=None):
         "load_assignment": {
             "cluster_name": "tasks",
             "endpoints": [
-                {
-                    "lb_endpoints": [
-                        {"endpoint": {"address": _address(host, int(backend_port))}}
-                    ]
-                }
+                {"lb_endpoints": [{"endpoint": {"address": _address(host, int(backend_port))}}]}
             ],
         },
     }
@@ -203,8 +200,8 @@ def with_backend(address):
 
 
 def pin(pid, core):
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(thread), {core})
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
 
 
 def await_port(address, answers):
@@ -214,15 +211,13 @@ def await_port(address, answers):
 
 def is_reached(address):
     """Whether something listens there."""
-    import socket
-
     host, _, port = address.rpartition(":")
     with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
         return True
     return False
 
 
-def works(site_id, sector_id):
+def works():
     """Requests by kind: the same for all sides."""
     body = json.dumps(
         {
@@ -236,7 +231,6 @@ def works(site_id, sector_id):
         }
     )
     path = "/api/v1/writer/tasks"
-    del site_id, sector_id
     return {
         "list of 50": (Work(requests=[("GET", f"{path}?page_size=50", "")]), 200),
         "single get": (Work(requests=[("GET", f"{path}/{new_id()}", "") for _ in range(100)]), 200),
@@ -343,7 +337,7 @@ def measure(stack, processes, ports, directory, options):
         if options.only not in {None, group}:
             continue
         print(f"\n== {group}: {options.connections} connections ==")
-        kinds = sides(targets, works(demo["site_id"], demo["sector_id"]))
+        kinds = sides(targets, works())
         found = compare(
             kinds, options.connections, options.seconds, options.rounds, core=OTHER_CORE
         )

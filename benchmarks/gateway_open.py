@@ -25,10 +25,10 @@ WHO = Principal(principal="user:bench", role="editor", account_id=new_id())
 class LetPass:
     """Asks nobody anything."""
 
-    async def authenticate(self, authorization):
+    async def authenticate(self, _authorization):
         return WHO
 
-    async def resolve(self, principal, site_id, sector_id, *, needs_sector):
+    async def resolve(self, _principal, site_id, sector_id, **_options):
         return Scope(site_id=site_id, sector_id=sector_id, sector_name="Outdoor")
 
 

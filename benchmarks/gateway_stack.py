@@ -38,10 +38,36 @@ ACCOUNTS, SITES, TASKS, CONTENTS = 4, 3, 2_000, 200
 TERMS = (("category", 10), ("tag", 30))
 TERMS_EACH, BODY_CHARS, BODIES, CLUSTERS = 6, 8_000, 64, 10
 AT_ONCE = 500
-WORDS = (
-    "content search engine keyword cluster article reader website traffic ranking strategy audience topic outline "
-    "section heading paragraph example practical guide compare review product service market research organic growth"
-).split()
+WORDS = [
+    "content",
+    "search",
+    "engine",
+    "keyword",
+    "cluster",
+    "article",
+    "reader",
+    "website",
+    "traffic",
+    "ranking",
+    "strategy",
+    "audience",
+    "topic",
+    "outline",
+    "section",
+    "heading",
+    "paragraph",
+    "example",
+    "practical",
+    "guide",
+    "compare",
+    "review",
+    "product",
+    "service",
+    "market",
+    "research",
+    "organic",
+    "growth",
+]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Load in interleaved windows, and what the servers spend on it. Needs `wrk` (a package of most systems).
+"""Load in interleaved windows, and what the servers spend on it. Needs `wrk`.
 
 All servers of a comparison are up at once and take turns, in another order each round, so that
 whatever else the machine does falls on all of them.
@@ -140,7 +140,11 @@ def _window(target, work, connections, seconds, core):
         if core is not None:
             command = ["taskset", "-c", str(core), *command]
         done = subprocess.run(
-            command, env=os.environ | {"PLAY": file.name}, capture_output=True, text=True, check=True
+            command,
+            env=os.environ | {"PLAY": file.name},
+            capture_output=True,
+            text=True,
+            check=True,
         )
     line = next(line for line in done.stdout.splitlines() if line.startswith("MEASURES "))
     return json.loads(line.removeprefix("MEASURES "))
@@ -184,7 +188,11 @@ def show(found, base, aims):
                 f" {windows.median('cpu_ms'):7.3f}"
                 f"  foreign {windows.median('foreign'):.2f}"
                 + (f"  FAILED {windows.failed}" if windows.failed else "")
-                + (f"  rounds: {' '.join(f'{ratio:.2f}' for ratio in ratios)}" if target != base else "")
+                + (
+                    f"  rounds: {' '.join(f'{ratio:.2f}' for ratio in ratios)}"
+                    if target != base
+                    else ""
+                )
             )
         if name in aims:
             print(f"  aim: {aims[name]}")

@@ -31,7 +31,10 @@ class Database(Protocol):
         ...
 
     async def glance(self, work: Callable[[Connection], _T]) -> _T:
-        """Runs `work`, whose statements need not agree: cheaper than `read`, best for a single one."""
+        """Runs `work`, whose statements need not agree: cheaper than `read`.
+
+        It must not write: there is no transaction that would take it back.
+        """
         ...
 
     def on_commit(self, callback: Callable[[], None]) -> None:

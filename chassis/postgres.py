@@ -64,11 +64,13 @@ class PostgresDatabase:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             committing = False
             try:
-                async with self._connection(self._engine) as connection:
-                    async with connection.begin() as transaction:
-                        result = await connection.run_sync(work)
-                        committing = True
-                        await transaction.commit()
+                async with (
+                    self._connection(self._engine) as connection,
+                    connection.begin() as transaction,
+                ):
+                    result = await connection.run_sync(work)
+                    committing = True
+                    await transaction.commit()
             except DBAPIError as error:
                 # A connection that broke before the commit was sent has changed nothing.
                 broken = error.connection_invalidated and not committing

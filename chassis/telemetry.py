@@ -46,7 +46,7 @@ def set_up_logging(process: str, level: str) -> None:
     """Sends all logs of this process to standard error, replacing what was set up before."""
     # No line of ours says from which source line, thread or task it comes: looking them up is half
     # of what a line costs (the logging how-to, "Optimization").
-    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
+    logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.logAsyncioTasks = False  # type: ignore[attr-defined,unused-ignore]
     handler = logging.StreamHandler(sys.stderr)

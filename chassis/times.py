@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_S = 86_400
 
@@ -17,6 +16,4 @@ def to_timestamp(moment: datetime | None) -> Timestamp | None:
         return None
     # As FromDatetime, at a quarter of its cost: a page of a list has hundreds.
     since = moment - _EPOCH
-    return Timestamp(
-        seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1_000
-    )
+    return Timestamp(seconds=since.days * _DAY_S + since.seconds, nanos=since.microseconds * 1_000)

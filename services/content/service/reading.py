@@ -6,7 +6,8 @@ from chassis.caller import Caller
 from chassis.database import Database
 from chassis.pages import PageQuery
 from services.content.domain import Content, Term
-from services.content.store.contents import ContentFilter, ContentStore
+from services.content.store.content_selects import ContentFilter
+from services.content.store.contents import ContentStore
 from services.content.store.taxonomies import TaxonomyStore
 
 

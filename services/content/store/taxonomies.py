@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from chassis import clock
 from chassis.caller import Caller
@@ -18,6 +18,27 @@ from services.content.domain import TaxonomyType, Term, TermReference, slug_of
 from services.content.schema import content_terms, contents, taxonomies
 
 _SORTABLE = {"name": taxonomies.c.name, "created_at": taxonomies.c.create_time}
+
+
+_TERMS_OF_CONTENTS = (
+    select(
+        content_terms.c.content_id,
+        taxonomies.c.id,
+        taxonomies.c.name,
+        taxonomies.c.slug,
+        taxonomies.c.taxonomy_type,
+    )
+    .join(
+        taxonomies,
+        (taxonomies.c.account_id == content_terms.c.account_id)
+        & (taxonomies.c.id == content_terms.c.taxonomy_id),
+    )
+    .where(
+        content_terms.c.account_id == bindparam("account_id"),
+        content_terms.c.content_id.in_(bindparam("content_ids", expanding=True)),
+    )
+    .order_by(taxonomies.c.name, taxonomies.c.id)
+)
 
 
 class TaxonomyStore:
@@ -126,23 +147,8 @@ class TaxonomyStore:
     ) -> dict[str, dict[TaxonomyType, tuple[TermReference, ...]]]:
         """The terms of contents, by type and name."""
         rows = self._connection.execute(
-            select(
-                content_terms.c.content_id,
-                taxonomies.c.id,
-                taxonomies.c.name,
-                taxonomies.c.slug,
-                taxonomies.c.taxonomy_type,
-            )
-            .join(
-                taxonomies,
-                (taxonomies.c.account_id == content_terms.c.account_id)
-                & (taxonomies.c.id == content_terms.c.taxonomy_id),
-            )
-            .where(
-                content_terms.c.account_id == self._caller.account_id,
-                content_terms.c.content_id.in_(content_ids),
-            )
-            .order_by(taxonomies.c.name, taxonomies.c.id)
+            _TERMS_OF_CONTENTS,
+            {"account_id": self._caller.account_id, "content_ids": content_ids},
         )
         found: dict[str, dict[TaxonomyType, list[TermReference]]] = {}
         for content_id, term_id, name, slug, kind in rows.all():
