@@ -26,7 +26,7 @@ from chassis.ids import new_id
 from chassis.migrate import upgrade
 from services.billing.domain import Item, Operation
 
-CLIENTS = {"sqlite": 64, "postgresql": 10}
+CLIENTS = {"sqlite": 64, "postgresql": 64}
 """Callers at once: as many as share a commit on SQLite, as many as the pool has connections."""
 
 
@@ -104,8 +104,6 @@ async def measure(bench, seconds, rounds):
         "pairs, hot account": Measure(2, bench.pair_hot),
         "pairs, hot, batches of 10": Measure(2 * BATCH, bench.batch_hot),
     }
-    if bench.database.dialect == "postgresql":
-        measures["pairs, hot, group commit"] = Measure(2, bench.pair_grouped)
     raw = {"driver alone, spread": [], "driver alone, hot row": []}
     for _ in range(rounds):
         if bench.database.dialect == "sqlite":

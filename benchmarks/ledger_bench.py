@@ -1,7 +1,5 @@
 """What the ledger's benchmark does to a database: pairs of reserve and commit, and bare changes."""
 
-import asyncio
-
 from sqlalchemy import text
 
 from chassis.caller import Caller
@@ -10,52 +8,12 @@ from chassis.ids import new_id
 from chassis.outbox import Outbox
 from services.billing import schema
 from services.billing.domain import AiCall, Item, Operation, TransactionType
-from services.billing.events import Facts
-from services.billing.service import Grants, Request, Reservations, Settlement
+from services.billing.service import Grants, GroupCommit, Request, Reservations, Settlement
 
 ACCOUNTS = 1_000
 GRANTED = 1_000_000
 BATCH = 10
 CALL = AiCall(model="gpt-5-mini", prompt_tokens=900, completion_tokens=1400, object_id="text-1")
-
-
-class Grouped:
-    """PostgreSQL as SQLite is served here: one connection, many callers share one commit.
-
-    Not part of the service: it shows what group commit would bring to one hot account.
-    """
-
-    def __init__(self, database, most=64):
-        self._database, self._most = database, most
-        self.dialect = database.dialect
-        self._waiting = []
-        self._running = None
-
-    async def write(self, work):
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, future))
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
-        return await future
-
-    async def read(self, work):
-        return await self._database.read(work)
-
-    async def _run(self):
-        while self._waiting:
-            group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-
-            def together(connection, group=group):
-                answers = []
-                for work, _ in group:
-                    with connection.begin_nested():
-                        answers.append(work(connection))
-                return answers
-
-            for (_, future), answer in zip(
-                group, await self._database.write(together), strict=True
-            ):
-                future.set_result(answer)
 
 
 class Bench:
@@ -64,12 +22,11 @@ class Bench:
     def __init__(self, url):
         self.url = url
         self.database = open_database(url)
-        facts = Facts(Outbox("billing"))
-        self.reservations = Reservations(self.database, facts)
-        self.settlement = Settlement(self.database, facts)
-        grouped = Grouped(self.database)
-        self.grouped = Reservations(grouped, facts), Settlement(grouped, facts)
-        self.grants = Grants(self.database, facts)
+        outbox = Outbox("billing")
+        group_commit = GroupCommit(self.database, outbox)
+        self.reservations = Reservations(group_commit)
+        self.settlement = Settlement(group_commit)
+        self.grants = Grants(self.database, outbox)
         self.spread = [f"spread-{number:04}" for number in range(ACCOUNTS)]
         self.turn = 0
 
@@ -114,13 +71,6 @@ class Bench:
 
     async def pair_hot(self):
         await self.pair("hot")
-
-    async def pair_grouped(self):
-        reservations, settlement = self.grouped
-        who = Caller.service("tasks", account_id="hot", site_id="site-1", request_id="request-1")
-        key = new_id()
-        await reservations.reserve(who, [Item(key, Operation.CONTENT_GENERATION, 1000)])
-        await settlement.commit(who, key, 640, CALL)
 
     async def batch_hot(self):
         """Ten reservations in one call, each committed by its own."""

@@ -6,6 +6,6 @@ imports a service, the gateway or the launcher. Its shelves:
 - a process: process, settings, keys, telemetry, clock, ids, housekeeping
 - calls: server, client, interceptors, caller, access, fields, errors, status, times
 - data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, migrate, plumbing
-- events: events, outbox, inbox, bus, consumers (pull), dead_letters, letters
+- events: events, outbox, inbox, bus, consumers (pull), feed, dead_letters, letters
 - outside parties: retry, model, model_errors
 """

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import nats.errors
 import nats.js.errors
@@ -90,9 +91,10 @@ class Bus:
         """True while there is a connection that is believed to work."""
         return self._up.is_set()
 
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Calls `callback` whenever the connection has come or gone."""
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls `callback` whenever the connection has come or gone, until the answer is called."""
         self._listeners.append(callback)
+        return partial(self._listeners.remove, callback)
 
     async def ready(self) -> Client:
         """The connection, as soon as there is one; the caller bounds the wait.
@@ -199,7 +201,7 @@ class Bus:
         return client
 
     def _tell(self) -> None:
-        for callback in self._listeners:
+        for callback in list(self._listeners):
             callback()
 
 

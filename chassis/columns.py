@@ -26,9 +26,9 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
-        moment = value.astimezone(UTC)
-        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+        moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+        zone = None if dialect.name == "sqlite" else UTC
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=zone)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """SQLite keeps no zone; what was stored is UTC."""

@@ -41,9 +41,14 @@ class EventName(NamedTuple):
 
 def name_of(message_type: type[Message]) -> EventName:
     """The name that a message type stands for. Raises ValueError for a type of one word."""
-    words = [word.lower() for word in _WORD.findall(message_type.DESCRIPTOR.name)]
+    return name_in(message_type.DESCRIPTOR.full_name)
+
+
+def name_in(type_name: str) -> EventName:
+    """The same from the full name of a type, such as `writer.events.v1.RunEnded`."""
+    words = [word.lower() for word in _WORD.findall(type_name.rpartition(".")[2])]
     if len(words) < 2:
-        raise ValueError(f"{message_type.DESCRIPTOR.full_name} does not name a thing and a fact")
+        raise ValueError(f"{type_name} does not name a thing and a fact")
     return EventName(words[0], "_".join(words[1:]))
 
 

@@ -52,6 +52,11 @@ class Host:
     outbox: Outbox
     signer: Signer
     peers: dict[str, Peer] = field(default_factory=dict)
+    bus: Bus = field(init=False)
+    """Open while the process works."""
+
+    def __post_init__(self) -> None:
+        self.bus = Bus(self.settings.nats_url, self.settings.name)
 
     def peer(self, name: str) -> Peer:
         """Another service. Raises SettingsError when its address is not set."""
@@ -131,7 +136,7 @@ async def working(
 ) -> AsyncIterator[None]:
     """Serves calls, publishes and consumes events and runs the loops, until the block ends."""
     settings = host.settings
-    bus = Bus(settings.nats_url, settings.name)
+    bus = host.bus
     relay = Relay(host.database, bus)
     consumers = Consumers(
         service or settings.name,

@@ -84,6 +84,10 @@ class Settings:
         """A number that only one room reads. Raises SettingsError."""
         return _number(self.variables, variable, default, minimum=minimum)
 
+    def whole_number(self, variable: str, default: int, *, minimum: int) -> int:
+        """The same without a fraction. Raises SettingsError."""
+        return _whole_number(self.variables, variable, default, minimum=minimum)
+
 
 def _required(env: Mapping[str, str], variable: str) -> str:
     value = env.get(variable)

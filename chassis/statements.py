@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    FromClause,
+    String,
+    Table,
+    and_,
+    bindparam,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+_T = TypeVar("_T")
 
 
 def insert_if_absent(connection: Connection, table: Table, **values: Any) -> bool:
@@ -13,6 +30,90 @@ def insert_if_absent(connection: Connection, table: Table, **values: Any) -> boo
 
     On PostgreSQL this waits for a concurrent transaction that holds the same key.
     """
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    result = connection.execute(insert(table).values(**values).on_conflict_do_nothing())
+    result = connection.execute(_if_absent(connection.dialect.name, table), values)
     return result.rowcount == 1
+
+
+def insert_all_if_absent(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Inserts rows, each unless a unique key is in the way."""
+    connection.execute(_if_absent(connection.dialect.name, table), rows)
+
+
+@functools.cache
+def _if_absent(dialect: str, table: Table) -> Executable:
+    # Made once: a statement that is made anew is also compiled, or at least looked up, anew.
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing()
+
+
+def padded(values: Collection[_T]) -> list[_T]:
+    """Values for an IN, some of them repeated, so that few lengths and few statements exist.
+
+    A database prepares a statement anew for each number of values; one value more or less
+    must not cost that.
+    """
+    found = list(values)
+    length = 1 << (len(found) - 1).bit_length() if found else 0
+    return found + found[-1:] * (length - len(found))
+
+
+def matching(table: Table, columns: Sequence[Column[Any]], parameter: str) -> FromClause:
+    """Rows of a table whose columns have the values of one of many tuples of texts.
+
+    The tuples come as one parameter, made by `as_tuples`, so that the statement is the same
+    for any number; and as a join, because SQLite seeks no index for an IN over several columns.
+    """
+    wanted = _Elements(bindparam(parameter, type_=String())).table_valued("value")
+    fits = (column == _Text(wanted.c.value, n) for n, column in enumerate(columns))
+    return wanted.join(table, and_(*fits))
+
+
+def as_tuples(rows: Iterable[Sequence[str]]) -> str:
+    """The parameter of `matching`."""
+    return json.dumps([list(row) for row in rows])
+
+
+class _Elements(FunctionElement[Any]):
+    """The elements of a JSON array, as rows."""
+
+    name = "elements"
+    inherit_cache = True
+
+
+class _Text(FunctionElement[str]):
+    """The n-th element of a JSON array, as text."""
+
+    type = String()
+    name = "text"
+    inherit_cache = True
+
+    def __init__(self, array: ColumnElement[Any], index: int) -> None:
+        super().__init__(array, index)
+
+
+@compiles(_Elements, "sqlite")
+def _elements_sqlite(element: _Elements, compiler: Any, **kwargs: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(_Elements, "postgresql")
+def _elements_postgresql(element: _Elements, compiler: Any, **kwargs: Any) -> str:
+    parameter = compiler.process(element.clauses, **kwargs)
+    elements = f"SELECT jsonb_array_elements(CAST({parameter} AS JSONB))"
+    # By way of an array, of which the planner expects ten elements: of a set it expects a
+    # hundred, and reads whole tables rather than seek a hundred times.
+    return f"(SELECT unnest(ARRAY({elements})) AS value)"
+
+
+@compiles(_Text, "sqlite")
+def _text_sqlite(element: _Text, compiler: Any, **kwargs: Any) -> str:
+    array, index = element.clauses
+    return f"json_extract({compiler.process(array, **kwargs)}, '$[{index.value}]')"
+
+
+@compiles(_Text, "postgresql")
+def _text_postgresql(element: _Text, compiler: Any, **kwargs: Any) -> str:
+    array, index = element.clauses
+    return f"({compiler.process(array, **kwargs)} ->> {index.value})"

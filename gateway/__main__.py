@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
+from dataclasses import replace
 
 import uvloop
 
@@ -20,6 +21,9 @@ from gateway.authentication import CachedAuthenticator, CachedScopes
 from gateway.contracts import load_contracts
 from gateway.identity.wiring import wire_identity
 from gateway.server import HttpServer, http_server, listening_socket
+from gateway.streams.facts import Catalogue
+from gateway.streams.hub import Bounds, Hub
+from gateway.streams.session import Pace
 
 log = logging.getLogger("gateway")
 
@@ -27,6 +31,7 @@ NAME = "gateway"
 IDENTITY = "identity"
 PEERS = ("tasks", "content", "images", "billing")
 IDENTITY_LISTEN_DEFAULT = "127.0.0.1:0"
+STREAM_PACE_MIN_S = 0.1
 _EVERYWHERE = frozenset({"", "0.0.0.0", "[::]"})  # noqa: S104  compared with, not bound to
 
 
@@ -52,7 +57,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
 
 async def _run(host: Host, listening: socket.socket) -> None:
     settings = host.settings
-    forgetful: list[CachedAuthenticator | CachedScopes] = []
+    forgetful: list[CachedAuthenticator | CachedScopes | Hub] = []
 
     def forget(account_id: str) -> None:
         for memory in forgetful:
@@ -61,7 +66,10 @@ async def _run(host: Host, listening: socket.socket) -> None:
     identity = wire_identity(host, forget)
     authenticator = CachedAuthenticator(identity.authenticator)
     scopes = CachedScopes(identity.scopes)
-    forgetful += [authenticator, scopes]
+    contracts = load_contracts()
+    hub = Hub(host.bus, Catalogue(contracts), _bounds(settings))
+    # The streams last: they ask again at once.
+    forgetful += [authenticator, scopes, hub]
     identity_listen = settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT)
     server = Server(
         identity_listen,
@@ -70,7 +78,6 @@ async def _run(host: Host, listening: socket.socket) -> None:
         reuse_port=settings.reuse_port,
         engine=settings.grpc_engine,
     )
-    contracts = load_contracts()
     upstream = build_upstream(
         contracts, _addresses(settings, identity_listen, server.port), host.signer
     )
@@ -80,24 +87,50 @@ async def _run(host: Host, listening: socket.socket) -> None:
         authenticator,
         scopes,
         public_url=settings.extra("WRITER_PUBLIC_URL"),
+        hub=hub,
+        pace=_pace(settings),
     )
+    parts = replace(identity.parts, loops=[*identity.parts.loops, hub.run])
     try:
-        async with working(host, identity.parts, server, service=IDENTITY):
-            await _serve_http(http_server(app), listening)
+        async with working(host, parts, server, service=IDENTITY):
+            await _serve_http(http_server(app), listening, hub)
     finally:
         await upstream.close()
 
 
-async def _serve_http(server: HttpServer, listening: socket.socket) -> None:
-    """Serves until a signal; then running requests end before identity does."""
+async def _serve_http(server: HttpServer, listening: socket.socket, hub: Hub) -> None:
+    """Serves until a signal; then streams and running requests end before identity does."""
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     stopping = asyncio.create_task(stop_signal())
     log.info("ready", extra={"address": "{}:{}".format(*listening.getsockname()[:2])})
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    hub.close()
     server.should_exit = True
     stopping.cancel()
     await serving
+
+
+def _bounds(settings: Settings) -> Bounds:
+    usual = Bounds()
+    return Bounds(
+        streams_max=settings.whole_number("WRITER_STREAMS_MAX", usual.streams_max, minimum=0),
+        account_streams_max=settings.whole_number(
+            "WRITER_STREAMS_OF_ACCOUNT_MAX", usual.account_streams_max, minimum=1
+        ),
+    )
+
+
+def _pace(settings: Settings) -> Pace:
+    usual = Pace()
+    return Pace(
+        heartbeat_s=settings.number(
+            "WRITER_STREAM_HEARTBEAT_S", usual.heartbeat_s, minimum=STREAM_PACE_MIN_S
+        ),
+        recheck_s=settings.number(
+            "WRITER_STREAM_RECHECK_S", usual.recheck_s, minimum=STREAM_PACE_MIN_S
+        ),
+    )
 
 
 def _listening(settings: Settings) -> socket.socket:

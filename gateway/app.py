@@ -16,16 +16,22 @@ from gateway.files import ImageFiles
 from gateway.links import Links
 from gateway.pages import pages
 from gateway.routes import Routes
+from gateway.streams.endpoints import EventStreams, RunWatch
+from gateway.streams.hub import Hub
+from gateway.streams.session import Pace
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
+Served = Endpoint | ImageFiles | EventStreams
+"""What a route leads to."""
+DEFAULT_PACE = Pace()
 
 
 class Gateway:
     """Hands a request to its endpoint, a file, or the pages beside them."""
 
-    def __init__(self, routes: Routes[Endpoint | ImageFiles], beside: Any) -> None:
+    def __init__(self, routes: Routes[Served], beside: Any) -> None:
         self.routes = routes
         self._beside = beside
 
@@ -43,6 +49,9 @@ class Gateway:
         if isinstance(endpoint, ImageFiles):
             await endpoint.serve(scope, send, parameters, exchange)
             return
+        if isinstance(endpoint, EventStreams):
+            await endpoint.serve(scope, receive, send, parameters, exchange)
+            return
         answer = await endpoint.answer(scope, receive, parameters, exchange)
         await answers.send_answer(send, answer)
 
@@ -54,13 +63,16 @@ def build_app(
     scopes: Scopes,
     *,
     public_url: str = "",
+    hub: Hub | None = None,
+    pace: Pace = DEFAULT_PACE,
 ) -> Edge:
-    """The application. Services whose address `upstream` does not know are left out.
+    """The application. Services whose address `upstream` does not know are left out, and so are
+    the event streams without a hub.
 
     Raises ContractError or ValueError when the contracts cannot be served as written.
     """
     around = Surroundings(authenticator, scopes, upstream, Links(public_url.rstrip("/")))
-    routes: Routes[Endpoint | ImageFiles] = Routes()
+    routes: Routes[Served] = Routes()
     for binding in contracts.bindings:
         method = binding.method
         if method.kind != "unary" or not upstream.has(method.peer):
@@ -71,6 +83,12 @@ def build_app(
         files = ImageFiles(contracts, upstream)
         for verb in ("GET", "HEAD"):
             routes.add(verb, FILE_TEMPLATE, files)
+    if hub is not None:
+        events = EventStreams(around, hub, pace)
+        routes.add("GET", events.template, events)
+        if upstream.has("tasks"):
+            watch = RunWatch(around, hub, pace, contracts)
+            routes.add("GET", watch.template, watch)
     return Edge(Gateway(routes, pages(upstream)))
 
 

@@ -20,6 +20,7 @@ _BY_REASON = {
     "ETAG_MISMATCH": 412,
     "PAYLOAD_TOO_LARGE": 413,
     "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "REQUEST_TIMEOUT": 408,
     "HEADERS_TOO_LARGE": 431,
@@ -102,6 +103,12 @@ def internal() -> Refusal:
 def unsupported_media_type(message: str) -> Refusal:
     """The body is not JSON as we read it."""
     return Refusal(Kind.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", message)
+
+
+def not_acceptable(media_type: str) -> Refusal:
+    """The client does not take what this address gives."""
+    message = f"This address gives {media_type} only."
+    return Refusal(Kind.INVALID_ARGUMENT, "NOT_ACCEPTABLE", message)
 
 
 def payload_too_large(limit_bytes: int) -> Refusal:

@@ -23,6 +23,7 @@ _SINGULAR = frozenset(
         b"host",
         b"idempotency-key",
         b"if-match",
+        b"last-event-id",
         b"x-site-id",
         b"x-sector-id",
     }

@@ -82,7 +82,7 @@ class Parameters:
         if not query:
             return found
         faults: list[Violation] = []
-        for name, texts in _pairs(query).items():
+        for name, texts in pairs_of(query).items():
             try:
                 fault = self._take(found, name, texts)
             except (*CONVERSION_ERRORS, KeyError):
@@ -131,7 +131,8 @@ def _take_page(found: Query, text: str) -> str | None:
     return None
 
 
-def _pairs(query: bytes) -> Mapping[str, list[str]]:
+def pairs_of(query: bytes) -> Mapping[str, list[str]]:
+    """The values of a query string by name. Raises INVALID_FIELDS."""
     try:
         pairs = parse_qsl(
             query.decode("ascii"),

@@ -1,7 +1,8 @@
 """The HTTP server: uvicorn in the process's own loop, with bounds that it lacks by itself.
 
 uvicorn bounds neither the head of a request, nor the time it may take to arrive, nor a body that
-goes on after its answer; all are bounded here. Malformed requests are answered in the envelope.
+goes on after its answer, nor how long a client leaves an answer unread; all are bounded here.
+Malformed requests are answered in the envelope.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ KEEP_ALIVE_S = 30
 LINGER_S = 5.0
 """How long the rest of a body is still taken in after its answer, and thrown away. To close at
 once would reset the connection, and most clients would never see why they were refused."""
+WRITE_STALL_S = 10.0
+"""How long a client may leave what was written for it untouched; then its connection is cut."""
 DRAIN_S = 10
 """How long running requests may go on after a stop was asked for."""
 CONNECTIONS_MAX = 4_096
@@ -49,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_body = False
     _linger_timer: asyncio.TimerHandle | None = None
     _head_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
     _refusal: Refusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -60,7 +64,19 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stops the clocks."""
         self._stop_timer()
         self._stop_lingering()
+        self._stop_stalling()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read: starts the clock. Closing would wait for it for ever."""
+        super().pause_writing()
+        self._stop_stalling()
+        self._stall_timer = self.loop.call_later(WRITE_STALL_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._stop_stalling()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Counts what arrives before the headers are complete."""
@@ -134,6 +150,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if timer is not None:
             timer.cancel()
         return timer is not None
+
+    def _stop_stalling(self) -> None:
+        timer, self._stall_timer = self._stall_timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():

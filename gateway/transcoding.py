@@ -82,19 +82,14 @@ class Endpoint:
             body = await bodies.read_body(receive, exchange.headers)
         bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
         chosen = await self._scope(principal, bound)
-        who = _caller(principal, chosen, exchange)
+        who = caller_of(principal, chosen, exchange)
         wire = await self._ask(bound.message.to_binary(), who, receive)
         return self._answer(wire, bound, scope, exchange)
 
     async def _principal(self, exchange: Exchange) -> Principal:
         if self.method.access == "public":
             return ANONYMOUS
-        sent = exchange.headers.get(b"authorization")
-        principal = await self._around.authenticator.authenticate(
-            None if sent is None else sent.decode("latin-1")
-        )
-        exchange.principal, exchange.account_id = principal.principal, principal.account_id
-        return principal
+        return await principal_of(self._around.authenticator, exchange)
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:
         if self.method.needs_sector and not (bound.site_id and bound.sector_id):
@@ -180,7 +175,16 @@ class _Watch:
         self._call.cancel()
 
 
-def _caller(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
+async def principal_of(authenticator: Authenticator, exchange: Exchange) -> Principal:
+    """Who makes this request; the log will say so, too. Raises as the authenticator does."""
+    sent = exchange.headers.get(b"authorization")
+    principal = await authenticator.authenticate(None if sent is None else sent.decode("latin-1"))
+    exchange.principal, exchange.account_id = principal.principal, principal.account_id
+    return principal
+
+
+def caller_of(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
+    """What the services are told about who asks."""
     return Caller(
         issuer=GATEWAY,
         principal=principal.principal,

@@ -14,7 +14,6 @@ from writer.billing.v1 import (
 from chassis.process import Host, Parts, run
 from services.billing import servicer
 from services.billing.consumers import Consumers
-from services.billing.events import Facts
 from services.billing.service import (
     Accounts,
     Budgets,
@@ -22,6 +21,7 @@ from services.billing.service import (
     Corrections,
     ExpirySweeper,
     Grants,
+    GroupCommit,
     Plans,
     Reservations,
     Settlement,
@@ -31,13 +31,14 @@ from services.billing.service import (
 
 def wire(host: Host) -> Parts:
     """Builds billing from what the process offers."""
-    database, facts = host.database, Facts(host.outbox)
-    settlement = Settlement(database, facts)
+    database, outbox = host.database, host.outbox
+    group_commit = GroupCommit(database, outbox)
+    settlement = Settlement(group_commit)
     credit = servicer.CreditServicer(
-        Accounts(database, facts), Plans(database, facts), Corrections(database, facts)
+        Accounts(database, outbox), Plans(database, outbox), Corrections(database, outbox)
     )
-    reservation = servicer.ReservationServicer(Reservations(database, facts), settlement)
-    grant = servicer.GrantServicer(Grants(database, facts))
+    reservation = servicer.ReservationServicer(Reservations(group_commit), settlement)
+    grant = servicer.GrantServicer(Grants(database, outbox))
     budget = servicer.BudgetServicer(Budgets(database))
     usage = servicer.UsageServicer(Usage(database))
     price = servicer.PriceServicer(Catalogue(database))
@@ -51,7 +52,7 @@ def wire(host: Host) -> Parts:
             (prices_pb2_grpc.add_PriceServiceServicer_to_server, price),
         ],
         subscriptions=Consumers(settlement).subscriptions(),
-        loops=[ExpirySweeper(database, facts).run],
+        loops=[ExpirySweeper(database, outbox).run],
     )
 
 

@@ -53,6 +53,7 @@ class Entry(NamedTuple):
 
 Entries = tuple[Entry, ...]
 _A = LedgerAccount
+_ACCOUNTS = tuple(LedgerAccount)
 
 
 def grant(grant_id: str, credits_granted: int) -> Entries:
@@ -114,10 +115,15 @@ def split(shares: Sequence[Share], first: int) -> tuple[list[Share], list[Share]
     return [s for s in head if s.credits], [s for s in tail if s.credits]
 
 
-def change(entries: Iterable[tuple[LedgerAccount, int]]) -> Balance:
+def change_of(entries: Iterable[Entry]) -> Balance:
+    """What entries do to the balance."""
+    return change((entry.ledger_account, entry.amount) for entry in entries)
+
+
+def change(amounts: Iterable[tuple[LedgerAccount, int]]) -> Balance:
     """What amounts on ledger accounts do to the balance."""
-    sums = dict.fromkeys(LedgerAccount, 0)
-    for ledger_account, amount in entries:
+    sums = dict.fromkeys(_ACCOUNTS, 0)
+    for ledger_account, amount in amounts:
         sums[ledger_account] += amount
     return Balance(
         granted=-sums[_A.SOURCE] - sums[_A.EXPIRED],
@@ -125,11 +131,6 @@ def change(entries: Iterable[tuple[LedgerAccount, int]]) -> Balance:
         reserved=sums[_A.RESERVED],
         spent=sums[_A.SPENT],
     )
-
-
-def total_change(postings: Iterable[Entries]) -> Balance:
-    """What many postings together do to the balance."""
-    return change((entry.ledger_account, entry.amount) for posting in postings for entry in posting)
 
 
 def returned(postings: Iterable[Entries]) -> dict[str, int]:
@@ -167,12 +168,16 @@ class Transaction:
     request_key: str | None = None
     """What makes an operator's request take effect once; unique in the account, for ever."""
     request_hash: str | None = None
-    amount: int = field(init=False)
-    """Effect on the account's credits: available and reserved together."""
+    change: Balance = field(init=False)
+    """What the posting does to the balance."""
 
     def __post_init__(self) -> None:
-        moved = total_change([self.entries])
-        object.__setattr__(self, "amount", moved.available + moved.reserved)
+        object.__setattr__(self, "change", change_of(self.entries))
+
+    @property
+    def amount(self) -> int:
+        """Effect on the account's credits: available and reserved together."""
+        return self.change.available + self.change.reserved
 
 
 def _moved(

@@ -65,9 +65,14 @@ def masked(request: Any, *names: str) -> frozenset[str]:
     return paths or frozenset(names)
 
 
-def operation_to_proto(operation: str | None) -> prices_pb2.Operation.Type.ValueType:
-    """The contract spells operations as the domain does; None is none."""
-    return _Operation.Value(operation or "operation_type_unspecified")
+def operation_to_proto(operation: str) -> prices_pb2.Operation.Type.ValueType:
+    """The contract spells operations as the domain does."""
+    return _Operation.Value(operation)
+
+
+def operation_to_optional(operation: str | None) -> prices_pb2.Operation.Type.ValueType | None:
+    """None leaves the field out."""
+    return operation_to_proto(operation) if operation else None
 
 
 def operation_from_proto(value: prices_pb2.Operation.Type.ValueType) -> Operation | None:
@@ -106,7 +111,7 @@ def transaction_to_proto(
         transaction_type=credits_pb2.CreditTransaction.Type.Value(row.transaction_type),
         amount=row.amount,
         description=row.description,
-        operation_type=operation_to_proto(row.operation),
+        operation_type=operation_to_optional(row.operation),
         reservation_id=row.reservation_id or "",
         corrected_transaction_id=row.corrected_transaction_id or "",
         site_id=row.site_id,
@@ -168,7 +173,7 @@ def usage_sum_to_proto(row: Row[Any]) -> usage_pb2.UsageSum:
     return usage_pb2.UsageSum(
         day=found.get("day", ""),
         site_id=found.get("site", ""),
-        operation_type=operation_to_proto(found.get("operation")),
+        operation_type=operation_to_optional(found.get("operation")),
         model=found.get("model", ""),
         credits=int(row.credits),
         calls=row.calls,

@@ -240,6 +240,7 @@ grants = Table(
     CheckConstraint("credits > 0", name="credits"),
     CheckConstraint("available BETWEEN 0 AND credits", name="available"),
     Index("ix_grants_listed", "account_id", "create_time", "id"),
+    Index("ix_grants_transaction_id", "transaction_id"),
 )
 _partial_index("ix_grants_left", "available > 0", grants.c.account_id, grants.c.priority)
 _partial_index("ix_grants_expire_time", "available > 0", grants.c.expire_time)

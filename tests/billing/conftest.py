@@ -14,7 +14,6 @@ from chassis.database import Database, open_database
 from chassis.outbox import Outbox
 from services.billing import schema
 from services.billing.domain import Balance
-from services.billing.events import Facts
 from services.billing.service import (
     Accounts,
     Budgets,
@@ -22,6 +21,7 @@ from services.billing.service import (
     Corrections,
     ExpirySweeper,
     Grants,
+    GroupCommit,
     Plans,
     Reconciliation,
     Reservations,
@@ -45,18 +45,19 @@ class Billing:
     moment: Moment = our_time
 
     def __post_init__(self):
-        facts = Facts(Outbox("billing"))
-        self.accounts = Accounts(self.database, facts, self.moment)
-        self.plans = Plans(self.database, facts, self.moment)
-        self.grants = Grants(self.database, facts, self.moment)
-        self.corrections = Corrections(self.database, facts, self.moment)
+        outbox = Outbox("billing")
+        group_commit = GroupCommit(self.database, outbox, self.moment)
+        self.accounts = Accounts(self.database, outbox, self.moment)
+        self.plans = Plans(self.database, outbox, self.moment)
+        self.grants = Grants(self.database, outbox, self.moment)
+        self.corrections = Corrections(self.database, outbox, self.moment)
         self.budgets = Budgets(self.database, self.moment)
         self.catalogue = Catalogue(self.database, self.moment)
         self.usage = Usage(self.database, self.moment)
-        self.reservations = Reservations(self.database, facts, self.moment)
-        self.settlement = Settlement(self.database, facts, self.moment)
+        self.reservations = Reservations(group_commit)
+        self.settlement = Settlement(group_commit)
         self.reconciliation = Reconciliation(self.database)
-        self.sweeper = ExpirySweeper(self.database, facts, self.moment)
+        self.sweeper = ExpirySweeper(self.database, outbox, self.moment)
 
     async def balance(self, who) -> Balance:
         return (await self.accounts.get(who)).balance

@@ -131,6 +131,8 @@ async def test_from_opening_to_usage_over_the_wire(edge):
     deduction = listed.transactions[0]
     assert deduction.transaction_type == credits_pb2.CreditTransaction.Type.deduction
     assert deduction.reservation_id == first.id
+    assert deduction.HasField("operation_type")
+    assert not listed.transactions[1].HasField("operation_type")
     usage = await edge.call(user("editor"), USAGE, "ListUsage", usage_pb2.ListUsageRequest())
     [record] = usage.usage
     assert (record.credits, record.model, record.prompt_tokens) == (7, "gpt-5-mini", 9)

@@ -1,5 +1,6 @@
 """Postings and prices, without a database."""
 
+import itertools
 from datetime import UTC, datetime
 
 import pytest
@@ -58,7 +59,7 @@ def test_every_posting_sums_to_zero_for_each_grant_and_has_no_zero_entry(posting
 
 @given(st.lists(postings))
 def test_granted_is_always_available_and_reserved_and_spent(many):
-    total = ledger.total_change(many)
+    total = ledger.change_of(itertools.chain(*many))
     assert total.granted == total.available + total.reserved + total.spent
 
 
@@ -66,11 +67,12 @@ def test_granted_is_always_available_and_reserved_and_spent(many):
 def test_a_hold_that_ends_leaves_nothing_reserved(hold):
     held, charged = hold
     committed = [ledger.reserve(held), ledger.commit(held, charged)]
-    assert ledger.total_change(committed) == Balance(available=-charged, spent=charged)
+    moved = ledger.change_of(itertools.chain(*committed))
+    assert moved == Balance(available=-charged, spent=charged)
     assert ledger.returned(committed) == {
         share.grant_id: -share.credits for share in sorted_shares(ledger.split(held, charged)[0])
     }
-    assert ledger.total_change([ledger.reserve(held), ledger.release(held)]) == Balance()
+    assert ledger.change_of([*ledger.reserve(held), *ledger.release(held)]) == Balance()
 
 
 def sorted_shares(found):

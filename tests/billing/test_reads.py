@@ -3,8 +3,10 @@
 Shown by the plans of the very statements that the use cases run, and by their number.
 """
 
+import asyncio
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event, text
@@ -20,7 +22,7 @@ from tests.billing.samples import ACCOUNT, CALL, picture
 
 READER = Caller(issuer="gateway", principal="user:1", account_id=ACCOUNT, role="admin")
 AT_SITE = Caller(issuer="gateway", principal="user:1", account_id=ACCOUNT, site_id="site-1")
-# `anon_1` is what a count has been bounded to.
+# `anon_1` is what a count has been bounded to, or what the caller asks for.
 SCANS = re.compile(r"SCAN (?!anon_1|CONSTANT)|Seq Scan")
 SORTS = re.compile(r"TEMP B-TREE|Sort Key")
 
@@ -152,16 +154,52 @@ async def test_a_total_is_counted_up_to_a_bound(opened, tasks, monkeypatch):
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
-async def test_a_batch_of_ten_is_few_statements(opened, tasks):
-    async def count(call):
+async def test_many_at_once_are_as_many_statements_as_one(opened, tasks):
+    async def count(*calls):
         with statements(opened.database) as seen:
-            await call
+            await asyncio.gather(*calls)
         return len(
             [each for each in seen if not each[0].startswith(("SAVEPOINT", "RELEASE", "BEGIN"))]
         )
 
-    one = await count(opened.reservations.reserve(tasks, [picture("one")]))
-    items = [picture(f"{number}") for number in range(10)]
-    ten = await count(opened.reservations.reserve(tasks, items))
-    assert one == ten <= 9
-    assert await count(opened.settlement.commit(tasks, "one", 1, CALL)) <= 8
+    def reserve(*keys):
+        return opened.reservations.reserve(tasks, [picture(key) for key in keys])
+
+    one = await count(reserve("one"))
+    assert one <= 11
+    assert await count(reserve(*"abcdefghij")) == one
+    assert await count(*map(reserve, "klmnopqrst")) == one
+    committed = await count(opened.settlement.commit(tasks, "one", 1, CALL))
+    assert committed <= 10
+    several = [opened.settlement.commit(tasks, key, 1, CALL) for key in "abcdefghijklm"]
+    assert await count(*several) == committed
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_writing_takes_no_longer_because_others_have_grants_and_a_history(opened, tasks):
+    """Foreign keys and triggers look, too, which no plan of our statements shows."""
+
+    async def steps(key):
+        counted = 0
+
+        def one():
+            nonlocal counted
+            counted += 1
+
+        def handler(connection, each):
+            connection.connection.driver_connection.set_progress_handler(each, 1)
+
+        await opened.database.write(lambda connection: handler(connection, one))
+        keys = [f"{key} {number}" for number in range(5)]
+        await asyncio.gather(*(opened.reservations.reserve(tasks, [picture(key)]) for key in keys))
+        await asyncio.gather(*(opened.settlement.commit(tasks, key, 1, CALL) for key in keys))
+        await opened.database.write(lambda connection: handler(connection, None))
+        return counted
+
+    await steps("first")
+    alone = await steps("alone")
+    for number in range(100):
+        other = replace(tasks, account_id=f"account-{number}")
+        await opened.accounts.open(other)
+        await opened.reservations.reserve(other, [picture("a")])
+    assert await steps("in company") <= alone + 100

@@ -38,6 +38,7 @@ PAGING = {"page_size": 1, "page_token": 2, "skip": 3, "order_by": 4}
 UNPAGED = {"ListCostsRequest", "ListPlansRequest"}
 CHARGING = {"GenerateContent"}
 PARTS_OF_EVENTS = {"Brief"}
+FOR_SERVICES_ALONE = {"reservation_key", "request_id", "detail"}
 TENANT = ["account_id", "site_id", "sector_id"]
 LINES_MAX = 350
 
@@ -131,6 +132,22 @@ def test_every_event_begins_with_its_tenant(file):
         if message.name not in PARTS_OF_EVENTS:
             assert [field.name for field in message.field[:3]] == TENANT, message.name
             assert [field.number for field in message.field[:3]] == [1, 2, 3], message.name
+
+
+def test_every_event_says_who_may_be_told_of_it():
+    for file in EVENTS:
+        for message in file.message_type:
+            shown_to = message.options.Extensions[options_pb2.shown_to]
+            declared = shown_to != options_pb2.Access.level_unspecified
+            assert declared != (message.name in PARTS_OF_EVENTS), message.name
+
+
+def test_what_an_event_carries_for_the_services_alone_is_hidden():
+    for file in EVENTS:
+        for message in file.message_type:
+            for field in message.field:
+                inner = field.name in FOR_SERVICES_ALONE
+                assert field.options.Extensions[options_pb2.hidden] == inner, message.name
 
 
 def children(kind, element):

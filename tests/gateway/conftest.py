@@ -201,7 +201,7 @@ async def stack():
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_stack():
     return open_stack
 

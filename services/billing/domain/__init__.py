@@ -22,6 +22,7 @@ from services.billing.domain.reservations import (
     PricedItem,
     Quote,
     Reservation,
+    scopes_of,
 )
 from services.billing.domain.values import (
     ACTOR_CHARS,
@@ -79,4 +80,5 @@ __all__ = [
     "UsageDimension",
     "month_of",
     "months_after",
+    "scopes_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.billing.domain.values import (
@@ -20,6 +20,15 @@ class Balance:
     available: int = 0
     reserved: int = 0
     spent: int = 0
+
+    def plus(self, change: Balance) -> Balance:
+        """The balance after a change."""
+        return Balance(
+            self.granted + change.granted,
+            self.available + change.available,
+            self.reserved + change.reserved,
+            self.spent + change.spent,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,22 @@ class Budget:
     def used_in(self, month: str) -> int:
         """What is used in a month; nothing yet in one that begins."""
         return 0 if self.month and month > self.month else self.used
+
+    def with_use(self, month: str, credits_used: int) -> Budget:
+        """After credits were reserved in a month; one that begins starts from zero.
+
+        A month that is over is not counted any more: `used` is of the newest.
+        """
+        if self.is_past(month):
+            return self
+        used = self.used_in(month) + credits_used
+        return replace(self, used=used, month=self.month and month)
+
+    def with_return(self, month: str, credits_returned: int) -> Budget:
+        """After reservations made in a month gave back what they held and did not use."""
+        if self.month and self.month != month:
+            return self
+        return replace(self, used=self.used - credits_returned)
 
 
 @dataclass(frozen=True, slots=True)

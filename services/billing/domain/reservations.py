@@ -86,12 +86,11 @@ class Reservation:
     @property
     def scopes(self) -> dict[BudgetScope, str]:
         """What its credits count against; without what it does not belong to."""
-        ids = {
-            BudgetScope.SITE: self.site_id,
-            BudgetScope.API_KEY: self.api_key_id,
-            BudgetScope.RUN: self.run_id,
-        }
-        return {scope: scope_id for scope, scope_id in ids.items() if scope_id}
+        return scopes_of(self.site_id, self.api_key_id, self.run_id)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it is open and its time has come."""
+        return self.state is ReservationState.OPEN and self.expire_time <= now
 
     def is_for(self, wanted: PricedItem) -> bool:
         """Whether this is what the item asks for; today's price does not matter."""
@@ -104,11 +103,10 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A reservation, what it holds of which grants in burn order, and the database's time."""
+    """A reservation, and what it holds or held of which grants, in burn order."""
 
     reservation: Reservation
     shares: tuple[Share, ...]
-    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +118,13 @@ class AiCall:
     completion_tokens: int = 0
     object_id: str = ""
     provider_cost_micro_usd: int | None = None
+
+
+def scopes_of(site_id: str, api_key_id: str, run_id: str) -> dict[BudgetScope, str]:
+    """What credits count against; without what is empty."""
+    ids = {
+        BudgetScope.SITE: site_id,
+        BudgetScope.API_KEY: api_key_id,
+        BudgetScope.RUN: run_id,
+    }
+    return {scope: scope_id for scope, scope_id in ids.items() if scope_id}

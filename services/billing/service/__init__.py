@@ -6,11 +6,12 @@ from services.billing.service.catalogue import Catalogue
 from services.billing.service.corrections import Corrections
 from services.billing.service.expiry import ExpirySweeper
 from services.billing.service.grants import Grants
+from services.billing.service.group_commit import GroupCommit, Heard
 from services.billing.service.plans import Plans
 from services.billing.service.reconciliation import Drift, Reconciliation
 from services.billing.service.requests import Request
 from services.billing.service.reservations import Reservations, Work
-from services.billing.service.settlement import Heard, Settlement
+from services.billing.service.settlement import Settlement
 from services.billing.service.usage import Summary, Usage
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Drift",
     "ExpirySweeper",
     "Grants",
+    "GroupCommit",
     "Heard",
     "Plans",
     "Reconciliation",

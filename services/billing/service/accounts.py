@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Row
 
 from chassis.caller import Caller
 from chassis.database import Database
+from chassis.outbox import Outbox
 from chassis.pages import Page, PageQuery
 from services.billing.domain import PLAN_DEFAULT, Account, Share, TransactionType
-from services.billing.events import Facts
-from services.billing.service.journal import locked_journal
+from services.billing.service.journal import open_journal
 from services.billing.service.plans import find_plan, start_plan
 from services.billing.store import AccountStore, DatabaseTime, LedgerStore, Moment
 
@@ -19,9 +19,9 @@ from services.billing.store import AccountStore, DatabaseTime, LedgerStore, Mome
 class Accounts:
     """Opens accounts and answers what they have."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
+    def __init__(self, database: Database, outbox: Outbox, moment: Moment = DatabaseTime) -> None:
         self._database = database
-        self._facts = facts
+        self._outbox = outbox
         self._moment = moment
 
     async def open(self, caller: Caller, plan_name: str = "") -> Account:
@@ -32,11 +32,11 @@ class Accounts:
 
         def work(connection: Connection) -> Account:
             plan = find_plan(connection, plan_name or PLAN_DEFAULT)
-            journal = locked_journal(connection, caller, self._facts, self._moment)
-            subscription = journal.accounts.subscribe(plan.name, journal.now)
-            if subscription is not None:
-                start_plan(journal, plan, subscription)
-            return journal.accounts.account()
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                subscription = journal.accounts.subscribe(plan.name, journal.now)
+                if subscription is not None:
+                    start_plan(journal, plan, subscription)
+            return AccountStore(connection, caller).account()
 
         return await self._database.write(work)
 

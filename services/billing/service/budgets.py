@@ -6,8 +6,6 @@ two can pass a ceiling with the same credits.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -137,24 +135,25 @@ class Budgets:
         )
 
 
-def count_against_budgets(
-    journal: Journal, fresh: Sequence[Reservation], wanted: int, run_cap: int | None
-) -> None:
-    """Counts new reservations, which have site, key and run in common.
+def counted(
+    journal: Journal, reservation: Reservation, wanted: int, run_cap: int | None
+) -> list[Budget]:
+    """The budgets of new reservations, which have site, key and run in common, with these.
 
-    Raises InsufficientCredits naming the ceiling; the account is locked.
+    Notes nothing. Raises InsufficientCredits naming the ceiling.
     """
-    store = BudgetStore(journal.connection, journal.caller)
-    first = fresh[0]
-    if run_cap is not None and first.run_id:
-        _cap_run(journal, store, fresh, run_cap)
-    month = month_of(first.create_time)
-    found = {budget.scope: budget for budget in store.of(first.scopes)}
+    found = journal.books.budgets(reservation.scopes)
+    if run_cap is not None and reservation.run_id:
+        found[BudgetScope.RUN] = _capped(
+            journal, found.get(BudgetScope.RUN), reservation.run_id, run_cap
+        )
+    if not found:
+        return []
+    month = month_of(reservation.create_time)
     for budget in (found[scope] for scope in _ORDER if scope in found):
         used = budget.used_in(month)
         if budget.is_past(month):
-            ids_fresh = [each.id for each in fresh]
-            used = store.derived(budget.scope, budget.scope_id, month, without=ids_fresh)
+            used = _derived(journal, budget.scope, budget.scope_id, month)
         available = max(0, budget.credits - used)
         if wanted > available:
             raise InsufficientCredits(
@@ -163,42 +162,42 @@ def count_against_budgets(
                 limit=budget.scope,
                 limit_id=budget.scope_id,
             )
-    store.use(list(found.values()), wanted, month)
+    return [budget.with_use(month, wanted) for budget in found.values()]
 
 
-def give_back_to_budgets(journal: Journal, returned: Iterable[tuple[Reservation, int]]) -> None:
-    """Counts down what reservations held and did not use; the account is locked."""
-    sums: Counter[tuple[tuple[tuple[BudgetScope, str], ...], str]] = Counter()
-    for reservation, credits_returned in returned:
-        scopes = tuple(reservation.scopes.items())
-        sums[scopes, month_of(reservation.create_time)] += credits_returned
-    store = BudgetStore(journal.connection, journal.caller)
-    for (scopes, month), credits_returned in sums.items():
-        store.give_back(dict(scopes), month, credits_returned)
-
-
-def _cap_run(
-    journal: Journal, store: BudgetStore, fresh: Sequence[Reservation], run_cap: int
-) -> None:
-    """The last word of whoever owns the run becomes its budget."""
-    run_id = fresh[0].run_id
-    for budget in store.of({BudgetScope.RUN: run_id}):
-        if budget.credits != run_cap:
-            store.set_credits(budget.id, run_cap, journal.now)
+def give_back_to_budgets(journal: Journal, reservation: Reservation, credits_returned: int) -> None:
+    """Counts down what a reservation held and did not use."""
+    if not credits_returned:
         return
-    store.add(
-        Budget(
+    for budget in journal.books.budgets(reservation.scopes).values():
+        month = month_of(reservation.create_time)
+        after = budget.with_return(month, credits_returned)
+        if after is not budget:
+            journal.books.set_budget(after)
+
+
+def _capped(journal: Journal, known: Budget | None, run_id: str, run_cap: int) -> Budget:
+    """The last word of whoever owns the run is its budget."""
+    if known is None:
+        return Budget(
             id=ids.new_id(),
             revision=1,
             scope=BudgetScope.RUN,
             scope_id=run_id,
             credits=run_cap,
-            used=store.derived(BudgetScope.RUN, run_id, "", without=[each.id for each in fresh]),
+            used=_derived(journal, BudgetScope.RUN, run_id, ""),
             month="",
             create_time=journal.now,
             update_time=journal.now,
         )
-    )
+    if known.credits == run_cap:
+        return known
+    return replace(known, credits=run_cap, revision=known.revision + 1, update_time=journal.now)
+
+
+def _derived(journal: Journal, scope: BudgetScope, scope_id: str, month: str) -> int:
+    journal.flush()
+    return BudgetStore(journal.connection, journal.caller).derived(scope, scope_id, month)
 
 
 def _check_granted(caller: Caller, scope: BudgetScope, scope_id: str) -> None:

@@ -15,15 +15,15 @@ from sqlalchemy import Connection, Row
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import InvalidTransition
-from services.billing import ledger
-from services.billing.domain import PRIORITY_DEFAULT, Balance, Share, TransactionType
+from chassis.outbox import Outbox
+from services.billing import events, ledger
+from services.billing.domain import PRIORITY_DEFAULT, Share, TransactionType
 from services.billing.errors import ACCOUNT, InsufficientCredits, RefundExceedsCharge
-from services.billing.events import Facts
 from services.billing.ledger import Kind
 from services.billing.service.grants import bring_in
-from services.billing.service.journal import Journal, locked_journal
+from services.billing.service.journal import Journal, open_journal
 from services.billing.service.requests import Once, Request
-from services.billing.store import DatabaseTime, Moment
+from services.billing.store import DatabaseTime, LedgerStore, Moment
 
 REFUND_LIFE = timedelta(days=30)
 """How long refunded credits last when the grant that they came from has ended."""
@@ -32,9 +32,9 @@ REFUND_LIFE = timedelta(days=30)
 class Corrections:
     """Adjusts and refunds."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
+    def __init__(self, database: Database, outbox: Outbox, moment: Moment = DatabaseTime) -> None:
         self._database = database
-        self._facts = facts
+        self._outbox = outbox
         self._moment = moment
 
     async def adjust(
@@ -48,18 +48,18 @@ class Corrections:
         once = Once("adjust", request, credits_added, corrected_id)
 
         def work(connection: Connection) -> Row[Any]:
-            journal = locked_journal(connection, caller, self._facts, self._moment)
-            done = once.before(journal)
-            if done is None:
-                if corrected_id:
-                    journal.ledger.get(corrected_id)
-                marks = {**once.marks, "corrected_transaction_id": corrected_id or None}
-                done = (
-                    _add(journal, request, credits_added, marks)
-                    if credits_added > 0
-                    else _take(journal, request, -credits_added, marks)
-                )
-            return journal.ledger.get(done)
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                done = once.before(journal)
+                if done is None:
+                    if corrected_id:
+                        journal.ledger.get(corrected_id)
+                    marks = {**once.marks, "corrected_transaction_id": corrected_id or None}
+                    done = (
+                        _add(journal, request, credits_added, marks)
+                        if credits_added > 0
+                        else _take(journal, request, -credits_added, marks)
+                    )
+            return LedgerStore(connection, caller).get(done)
 
         return await self._database.write(work)
 
@@ -74,16 +74,16 @@ class Corrections:
         once = Once("refund", request, transaction_id, credits_returned)
 
         def work(connection: Connection) -> Row[Any]:
-            journal = locked_journal(connection, caller, self._facts, self._moment)
-            done = once.before(journal)
-            if done is None:
-                deduction = journal.ledger.get(transaction_id)
-                if deduction.transaction_type != TransactionType.DEDUCTION:
-                    raise InvalidTransition("Only deductions can be refunded.")
-                shares = _to_return(journal, deduction, credits_returned)
-                marks = {**once.marks, "reason": request.reason}
-                done = _give_back(journal, deduction, shares, marks)
-            return journal.ledger.get(done)
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                done = once.before(journal)
+                if done is None:
+                    deduction = journal.ledger.get(transaction_id)
+                    if deduction.transaction_type != TransactionType.DEDUCTION:
+                        raise InvalidTransition("Only deductions can be refunded.")
+                    shares = _to_return(journal, deduction, credits_returned)
+                    marks = {**once.marks, "reason": request.reason}
+                    done = _give_back(journal, deduction, shares, marks)
+            return LedgerStore(connection, caller).get(done)
 
         return await self._database.write(work)
 
@@ -100,11 +100,11 @@ def _add(journal: Journal, request: Request, credits_added: int, marks: dict[str
 
 
 def _take(journal: Journal, request: Request, wanted: int, marks: dict[str, Any]) -> str:
-    shares = journal.take(Balance(available=-wanted, granted=-wanted))
+    shares = journal.choose(wanted)
     if shares is None:
         raise InsufficientCredits(
             required=wanted,
-            available=journal.grants.usable(journal.now),
+            available=journal.usable(),
             limit=ACCOUNT,
             limit_id=journal.caller.account_id,
         )
@@ -116,8 +116,8 @@ def _take(journal: Journal, request: Request, wanted: int, marks: dict[str, Any]
         reason=request.reason,
         **marks,
     )
-    balance = journal.write([transaction])
-    journal.facts.revoked(journal.connection, journal.caller, transaction, "", balance.available)
+    balance = journal.post([transaction])
+    journal.books.tell(events.revoked(journal.caller, transaction, "", balance.available))
     return transaction.id
 
 
@@ -162,7 +162,7 @@ def _give_back(
         **marks,
     )
     if ended:
-        journal.grants.add(replace(successor, transaction_id=transaction.id))
+        journal.books.add_grant(replace(successor, transaction_id=transaction.id))
     balance = journal.post([transaction])
-    journal.facts.refunded(journal.connection, journal.caller, transaction, balance.available)
+    journal.books.tell(events.refunded(journal.caller, transaction, balance.available))
     return transaction.id

@@ -15,11 +15,12 @@ from sqlalchemy import Connection
 
 from chassis.caller import Caller
 from chassis.database import Database
-from services.billing.events import Facts
-from services.billing.service.journal import Journal, locked_journal
+from chassis.outbox import Outbox
+from services.billing.domain import ReservationState
+from services.billing.service.journal import Journal, open_journal
 from services.billing.service.plans import renew_if_due
 from services.billing.service.settlement import give_back
-from services.billing.store import DatabaseTime, Moment, Overdue, ReservationStore
+from services.billing.store import DatabaseTime, Moment, Overdue
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,9 @@ INTERVAL_S = 5.0
 class ExpirySweeper:
     """Expires overdue reservations and grants, and begins periods, for all accounts."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
+    def __init__(self, database: Database, outbox: Outbox, moment: Moment = DatabaseTime) -> None:
         self._database = database
-        self._facts = facts
+        self._outbox = outbox
         self._moment = moment
 
     async def run(self) -> None:
@@ -74,11 +75,16 @@ class ExpirySweeper:
         )
 
     def _expire(self, ids: Sequence[str], journal: Journal) -> int:
-        expired = Overdue(journal.connection, self._moment).expire(ids)
-        if expired:
-            store = ReservationStore(journal.connection, journal.caller)
-            give_back(journal, store.held_by_ids(expired, self._moment))
-        return len(expired)
+        books = journal.books
+        found = [
+            books.reservation(key)
+            for key in books.unit.load_reservations_by_id(books.account_id, ids)
+        ]
+        # Since they were seen somebody may have settled some.
+        overdue = [held for held in found if held and held.reservation.is_overdue(journal.now)]
+        if overdue:
+            give_back(journal, overdue, ReservationState.EXPIRED, "expired")
+        return len(overdue)
 
     async def _each_account(
         self, find: Callable[[Overdue], list[str]], end: Callable[[Journal], int]
@@ -93,7 +99,8 @@ class ExpirySweeper:
         caller = Caller.service("billing", account_id=account_id)
 
         def work(connection: Connection) -> int:
-            return end(locked_journal(connection, caller, self._facts, self._moment))
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                return end(journal)
 
         try:
             return await self._database.write(work)

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import InvalidFields, Violation
+from chassis.outbox import Outbox
 from chassis.pages import Page, PageQuery
-from services.billing import ledger
+from services.billing import events, ledger
 from services.billing.domain import (
     CREDITS_MAX,
     PRIORITY_DEFAULT,
@@ -20,9 +21,8 @@ from services.billing.domain import (
     TransactionType,
 )
 from services.billing.errors import TooManyCredits
-from services.billing.events import Facts
 from services.billing.ledger import Kind
-from services.billing.service.journal import Journal, locked_journal
+from services.billing.service.journal import Journal, open_journal
 from services.billing.service.requests import Once, Request
 from services.billing.store import DatabaseTime, GrantStore, Moment
 
@@ -30,9 +30,9 @@ from services.billing.store import DatabaseTime, GrantStore, Moment
 class Grants:
     """Lists, makes and revokes grants."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
+    def __init__(self, database: Database, outbox: Outbox, moment: Moment = DatabaseTime) -> None:
         self._database = database
-        self._facts = facts
+        self._outbox = outbox
         self._moment = moment
 
     async def page(self, caller: Caller, query: PageQuery, *, only_available: bool) -> Page:
@@ -57,21 +57,21 @@ class Grants:
         once = Once("grant", request, transaction_type, credits_granted, priority, expire_time)
 
         def work(connection: Connection) -> Grant:
-            journal = locked_journal(connection, caller, self._facts, self._moment)
-            done = once.before(journal)
-            if done is None:
-                if expire_time is not None and expire_time <= journal.now:
-                    raise InvalidFields(Violation("expire_time", "must be in the future"))
-                grant = journal.new_grant(
-                    key=once.key,
-                    transaction_type=transaction_type,
-                    credits_granted=credits_granted,
-                    priority=priority or PRIORITY_DEFAULT,
-                    expire_time=expire_time,
-                    reason=request.reason,
-                )
-                done = bring_in(journal, grant, **once.marks)
-            found = journal.grants.by_transaction(done)
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                done = once.before(journal)
+                if done is None:
+                    if expire_time is not None and expire_time <= journal.now:
+                        raise InvalidFields(Violation("expire_time", "must be in the future"))
+                    grant = journal.new_grant(
+                        key=once.key,
+                        transaction_type=transaction_type,
+                        credits_granted=credits_granted,
+                        priority=priority or PRIORITY_DEFAULT,
+                        expire_time=expire_time,
+                        reason=request.reason,
+                    )
+                    done = bring_in(journal, grant, **once.marks)
+            found = GrantStore(connection, caller).by_transaction(done)
             assert found is not None, "the transaction brought a grant"
             return found
 
@@ -81,30 +81,34 @@ class Grants:
         """Takes what is left of a grant; a revoked one answers itself. Raises NotFound."""
 
         def work(connection: Connection) -> Grant:
-            journal = locked_journal(connection, caller, self._facts, self._moment)
-            grant = journal.grants.get(grant_id)
-            if grant.revoke_time is not None:
-                return grant
-            journal.grants.revoke(grant_id, journal.now)
-            if grant.available:
-                transaction = journal.transaction(
-                    Kind.REVOKE,
-                    ledger.take_back([Share(grant.id, grant.available)]),
-                    TransactionType.ADJUSTMENT,
-                    description="What was left of a grant was taken back.",
-                    reason=reason,
-                    corrected_transaction_id=grant.transaction_id,
-                )
-                balance = journal.post([transaction])
-                self._facts.revoked(connection, caller, transaction, grant.id, balance.available)
-            return journal.grants.get(grant_id)
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                grant = journal.grants.get(grant_id)
+                if grant.revoke_time is not None:
+                    return grant
+                journal.grants.revoke(grant_id, journal.now)
+                if grant.available:
+                    _take_back(journal, grant, reason)
+            return GrantStore(connection, caller).get(grant_id)
 
         return await self._database.write(work)
 
 
+def _take_back(journal: Journal, grant: Grant, reason: str) -> None:
+    transaction = journal.transaction(
+        Kind.REVOKE,
+        ledger.take_back([Share(grant.id, grant.available)]),
+        TransactionType.ADJUSTMENT,
+        description="What was left of a grant was taken back.",
+        reason=reason,
+        corrected_transaction_id=grant.transaction_id,
+    )
+    balance = journal.post([transaction])
+    journal.books.tell(events.revoked(journal.caller, transaction, grant.id, balance.available))
+
+
 def bring_in(journal: Journal, grant: Grant, **marks: Any) -> str:
     """Adds a grant and answers its transaction. Raises TooManyCredits."""
-    most = CREDITS_MAX - journal.balances.get().granted
+    most = CREDITS_MAX - journal.books.balance.granted
     if grant.credits > most:
         raise TooManyCredits(most)
     noun = "Purchase" if grant.transaction_type is TransactionType.PURCHASE else "Adjustment"

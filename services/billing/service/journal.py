@@ -1,4 +1,4 @@
-"""One account's books, open in one transaction: postings, and what follows from them at once.
+"""One caller at work in one account's books: postings, and what follows from them at once.
 
 Two things follow: what returns to a grant that has ended leaves again, and thresholds that
 available credits fall to are told.
@@ -6,16 +6,19 @@ available credits fall to are told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
 
 from chassis import ids
 from chassis.caller import Caller
-from services.billing import ledger
+from chassis.outbox import Outbox
+from services.billing import events, ledger
 from services.billing.domain import (
     CREDITS_MAX,
     LOW_PERCENTS,
@@ -25,18 +28,16 @@ from services.billing.domain import (
     Subscription,
     TransactionType,
 )
-from services.billing.events import Facts
 from services.billing.ledger import Entries, Kind, Transaction
 from services.billing.store import (
+    AccountBooks,
     AccountStore,
-    BalanceStore,
     CatalogueStore,
     GrantStore,
     LedgerStore,
     Moment,
-    Moved,
+    UnitOfWork,
     actor_of,
-    read,
 )
 
 NEVER = -1
@@ -46,18 +47,41 @@ LAPSED_MAX = 100
 
 
 class Journal:
-    """Takes, gives and writes down."""
+    """Chooses whose credits burn, posts, and tells.
 
-    def __init__(self, connection: Connection, caller: Caller, facts: Facts, now: datetime) -> None:
-        self.connection = connection
+    What was posted is written when the unit of work is flushed: flush before a look into the
+    stores.
+    """
+
+    def __init__(self, books: AccountBooks, caller: Caller) -> None:
+        self.books = books
         self.caller = caller
-        self.facts = facts
-        self.now = now
-        self.accounts = AccountStore(connection, caller)
-        self.balances = BalanceStore(connection, caller)
-        self.grants = GrantStore(connection, caller)
-        self.ledger = LedgerStore(connection, caller)
-        self._taken: Moved | None = None
+        self.connection = books.unit.connection
+
+    # Most calls need none of the stores, and there are many calls.
+    @cached_property
+    def accounts(self) -> AccountStore:
+        """The account's subscription."""
+        return AccountStore(self.connection, self.caller)
+
+    @cached_property
+    def grants(self) -> GrantStore:
+        """The account's grants."""
+        return GrantStore(self.connection, self.caller)
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        """What was posted."""
+        return LedgerStore(self.connection, self.caller)
+
+    @property
+    def now(self) -> datetime:
+        """The database's time since the account was locked."""
+        return self.books.now
+
+    def flush(self) -> None:
+        """Writes what was noted, so that the stores know of it."""
+        self.books.unit.flush()
 
     def transaction(
         self, kind: Kind, entries: Entries, transaction_type: TransactionType, **fields: Any
@@ -75,41 +99,31 @@ class Journal:
             **fields,
         )
 
-    def take(self, taken: Balance) -> list[Share] | None:
-        """Takes available credits out of the grants that burn first; to be written down after.
+    def usable(self) -> int:
+        """Credits that could be reserved now: without grants that have ended, swept or not."""
+        return sum(grant.available for grant in self.books.usable())
 
-        None, and nothing has changed, when usable grants have less. Either way the account is
-        locked. `taken` says where the credits go: reserved, or out of what was granted.
-        """
-        moved = self.balances.move(taken)
-        if moved is None:
-            return None
-        shares = self.grants.choose(-taken.available, self.now)
-        if shares is None:
-            self.balances.move(_negative(taken))
-            return None
-        self._taken = moved
-        return shares
-
-    def write(self, transactions: Sequence[Transaction]) -> Balance:
-        """Writes down what was taken; returns the balance."""
-        assert self._taken is not None, "something was taken"
-        moved, self._taken = self._taken, None
-        self.ledger.write(transactions)
-        self._warn(moved)
-        return moved.balance
+    def choose(self, wanted: int) -> list[Share] | None:
+        """Where so many credits come from, in burn order; None when usable grants have less."""
+        shares: list[Share] = []
+        for grant in self.books.usable():
+            if not wanted:
+                break
+            taken = min(wanted, grant.available)
+            shares.append(Share(grant.id, taken))
+            wanted -= taken
+        return None if wanted else shares
 
     def post(self, transactions: Sequence[Transaction]) -> Balance:
-        """Moves the balance and writes down what needs no choice of grants; returns the balance."""
+        """Posts what moves credits, with all that follows from it; returns the balance."""
         moving = [each for each in transactions if each.entries]
-        if not moving:
-            return self.balances.get()
-        moved = self.balances.move(ledger.total_change(each.entries for each in moving))
-        assert moved is not None, "what is posted takes no more than its grants have"
-        touched = self.ledger.write(moving)
-        self._warn(moved)
-        self.end([each for each in touched if each.available and each.has_ended(self.now)])
-        return moved.balance
+        if moving:
+            touched = self.books.write(moving)
+            balance = self.books.balance
+            self._warn()
+            self.end([each for each in touched if each.available and each.has_ended(self.now)])
+            return balance
+        return self.books.balance
 
     def end(self, grants: Sequence[Grant]) -> None:
         """Takes away what is left of grants that have ended, and says so."""
@@ -123,10 +137,7 @@ class Journal:
                     description="Credits that returned to a revoked grant.",
                     corrected_transaction_id=grant.transaction_id,
                 )
-                balance = self.post([transaction])
-                self.facts.revoked(
-                    self.connection, self.caller, transaction, grant.id, balance.available
-                )
+                tell = events.revoked
             else:
                 transaction = self.transaction(
                     Kind.LAPSE,
@@ -135,14 +146,13 @@ class Journal:
                     description="Credits that were not used in time.",
                     corrected_transaction_id=grant.transaction_id,
                 )
-                balance = self.post([transaction])
-                self.facts.expired(
-                    self.connection, self.caller, transaction, grant.id, balance.available
-                )
+                tell = events.expired
+            balance = self.post([transaction])
+            self.books.tell(tell(self.caller, transaction, grant.id, balance.available))
 
     def end_overdue(self) -> int:
         """Ends grants that have run out of time, a bounded number; says how many."""
-        self.balances.lock()
+        self.flush()
         overdue = self.grants.overdue(self.now, LAPSED_MAX)
         self.end(overdue)
         return len(overdue)
@@ -157,9 +167,9 @@ class Journal:
             reason=grant.reason,
             **fields,
         )
-        self.grants.add(replace(grant, transaction_id=transaction.id))
+        self.books.add_grant(replace(grant, transaction_id=transaction.id))
         balance = self.post([transaction])
-        self.facts.granted(self.connection, self.caller, transaction, balance.available)
+        self.books.tell(events.granted(self.caller, transaction, balance.available))
         return transaction
 
     def new_grant(
@@ -182,47 +192,47 @@ class Journal:
 
     def look_again(self) -> None:
         """Has thresholds looked at with the next posting, because plan or period have changed."""
-        self.balances.set_low_at(CREDITS_MAX)
+        self.books.set_low_at(CREDITS_MAX)
 
-    def _warn(self, moved: Moved) -> None:
+    def _warn(self) -> None:
         """Tells thresholds that available credits have fallen to, each once a period."""
-        available = moved.balance.available
-        if available > moved.low_at:
+        available = self.books.balance.available
+        if available > self.books.low_at:
             return
         subscription = self.accounts.subscription()
         if subscription is None:
-            self.balances.set_low_at(NEVER)
+            self.books.set_low_at(NEVER)
             return
         plan = CatalogueStore(self.connection).plan(subscription.plan)
         assert plan is not None, "a subscription refers to its plan"
         thresholds = {percent: plan.credits * percent // 100 for percent in _untold(subscription)}
         crossed = [percent for percent, least in thresholds.items() if available <= least]
         for percent in crossed:
-            self.facts.low(
-                self.connection,
+            fact = events.low(
                 self.caller,
                 plan=plan.name,
                 percent=percent,
                 threshold=thresholds[percent],
                 available=available,
             )
+            self.books.tell(fact)
         if crossed:
             self.accounts.change(replace(subscription, low_percent=crossed[-1]))
         ahead = [least for percent, least in thresholds.items() if percent not in crossed]
-        self.balances.set_low_at(ahead[0] if ahead else NEVER)
+        self.books.set_low_at(ahead[0] if ahead else NEVER)
 
 
-def locked_journal(connection: Connection, caller: Caller, facts: Facts, moment: Moment) -> Journal:
-    """The account's books, while everybody else who would write into them waits."""
-    BalanceStore(connection, caller).lock()
-    # The lock may have been waited for, so the time comes after it.
-    return Journal(connection, caller, facts, read(connection, moment))
+@contextmanager
+def open_journal(
+    connection: Connection, caller: Caller, outbox: Outbox, moment: Moment
+) -> Iterator[Journal]:
+    """The account's books, locked; what was noted is written at the end of the block."""
+    unit = UnitOfWork(connection, outbox, moment)
+    unit.open([caller.account_id])
+    yield Journal(unit.books(caller.account_id), caller)
+    unit.flush()
 
 
 def _untold(subscription: Subscription) -> list[int]:
     told = subscription.low_percent
     return [percent for percent in LOW_PERCENTS if told is None or percent < told]
-
-
-def _negative(change: Balance) -> Balance:
-    return Balance(-change.granted, -change.available, -change.reserved, -change.spent)

@@ -12,19 +12,19 @@ from sqlalchemy import Connection
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import NotFound
+from chassis.outbox import Outbox
 from services.billing.domain import PLAN_PRIORITY, Account, Plan, Subscription, TransactionType
 from services.billing.errors import UnknownPlan
-from services.billing.events import Facts
-from services.billing.service.journal import Journal, locked_journal
-from services.billing.store import CatalogueStore, DatabaseTime, Moment
+from services.billing.service.journal import Journal, open_journal
+from services.billing.store import AccountStore, CatalogueStore, DatabaseTime, Moment
 
 
 class Plans:
     """Changes an account's plan."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
+    def __init__(self, database: Database, outbox: Outbox, moment: Moment = DatabaseTime) -> None:
         self._database = database
-        self._facts = facts
+        self._outbox = outbox
         self._moment = moment
 
     async def change(self, caller: Caller, plan_name: str) -> Account:
@@ -35,18 +35,18 @@ class Plans:
 
         def work(connection: Connection) -> Account:
             plan = find_plan(connection, plan_name)
-            journal = locked_journal(connection, caller, self._facts, self._moment)
-            renew_if_due(journal)
-            subscription = journal.accounts.subscription()
-            if subscription is None:
-                raise NotFound("credit account", caller.account_id)
-            current = find_plan(connection, subscription.plan)
-            if plan.credits < current.credits:
-                journal.accounts.change(replace(subscription, next_plan=plan.name))
-            else:
-                changed = replace(subscription, plan=plan.name, next_plan="")
-                start_plan(journal, plan, changed)
-            return journal.accounts.account()
+            with open_journal(connection, caller, self._outbox, self._moment) as journal:
+                renew_if_due(journal)
+                subscription = journal.accounts.subscription()
+                if subscription is None:
+                    raise NotFound("credit account", caller.account_id)
+                current = find_plan(connection, subscription.plan)
+                if plan.credits < current.credits:
+                    journal.accounts.change(replace(subscription, next_plan=plan.name))
+                else:
+                    changed = replace(subscription, plan=plan.name, next_plan="")
+                    start_plan(journal, plan, changed)
+            return AccountStore(connection, caller).account()
 
         return await self._database.write(work)
 

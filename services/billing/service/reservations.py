@@ -10,31 +10,32 @@ from sqlalchemy import Connection
 
 from chassis import ids
 from chassis.caller import Caller
-from chassis.database import Database
 from chassis.errors import RequestIdReused
-from services.billing import ledger
+from services.billing import events, ledger
 from services.billing.domain import (
-    Balance,
+    Budget,
+    BudgetScope,
     Item,
+    Operation,
     PricedItem,
     Quote,
     Reservation,
     ReservationState,
     Share,
+    scopes_of,
 )
 from services.billing.errors import ACCOUNT, InsufficientCredits
-from services.billing.events import Facts
 from services.billing.prices import describe, price_items, total
-from services.billing.service.budgets import count_against_budgets
+from services.billing.service.budgets import counted
+from services.billing.service.group_commit import Call, GroupCommit
 from services.billing.service.journal import Journal
 from services.billing.service.plans import renew_if_due
 from services.billing.store import (
+    AccountBooks,
     BalanceStore,
     CatalogueStore,
-    DatabaseTime,
-    Moment,
-    ReservationStore,
     actor_of,
+    find_reservation,
 )
 
 TTL_DEFAULT = timedelta(days=1)
@@ -55,10 +56,10 @@ class Work:
 class Reservations:
     """Quotes, makes and finds reservations."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
-        self._database = database
-        self._facts = facts
-        self._moment = moment
+    def __init__(self, group_commit: GroupCommit) -> None:
+        self._group_commit = group_commit
+        self._database = group_commit.database
+        self._moment = group_commit.moment
 
     async def quote(self, caller: Caller, items: Sequence[Item]) -> Quote:
         """What a reservation would hold back, without an effect.
@@ -67,7 +68,9 @@ class Reservations:
         """
 
         def work(connection: Connection) -> Quote:
-            priced, _ = _price(connection, items, self._moment)
+            operations = {item.operation for item in items}
+            prices, _ = CatalogueStore(connection).prices_now(operations, self._moment)
+            priced = price_items(items, prices)
             balance = BalanceStore(connection, caller).get()
             return Quote(priced, total(priced), balance.available)
 
@@ -87,110 +90,125 @@ class Reservations:
         InsufficientCredits, RequestIdReused for a key that pays for something else, and
         InvalidFields for what has no price.
         """
-
-        def work(connection: Connection) -> list[Reservation]:
-            priced, now = _price(connection, items, self._moment)
-            store = ReservationStore(connection, caller)
-            api_key_id = work_for.api_key_id
-            if api_key_id is None:
-                api_key_id = store.api_key_of_run(work_for.run_id) if work_for.run_id else ""
-            wanted = [
-                _reservation(caller, each, work_for.run_id, api_key_id, now, ttl) for each in priced
-            ]
-            # Keys first, then the balance, as settling does: the order rules out deadlocks,
-            # and a repeated call waits here for the first one instead of paying twice.
-            inserted = store.insert(wanted)
-            fresh = [each for each in wanted if each.key in inserted]
-            if fresh:
-                journal = Journal(connection, caller, self._facts, now)
-                _hold(journal, fresh, work_for.run_cap)
-            if len(fresh) == len(wanted):
-                return wanted
-            return _answers(priced, store)
-
-        return await self._database.write(work)
+        return await self._group_commit.run(
+            Reserve(caller=caller, items=tuple(items), work_for=work_for, ttl=ttl)
+        )
 
     async def get(self, caller: Caller, key: str) -> Reservation:
         """One reservation. Raises NotFound."""
-
-        def work(connection: Connection) -> Reservation:
-            return ReservationStore(connection, caller).get(key)
-
-        return await self._database.read(work)
-
-
-def _hold(journal: Journal, fresh: Sequence[Reservation], run_cap: int | None) -> None:
-    """Takes what reservations hold; a refusal undoes the whole transaction, new keys included."""
-    wanted = sum(each.credits_reserved for each in fresh)
-    balance = _held_balance(journal, fresh, wanted, run_cap)
-    journal.facts.reserved(journal.connection, journal.caller, fresh, balance.available)
-
-
-def _held_balance(
-    journal: Journal, fresh: Sequence[Reservation], wanted: int, run_cap: int | None
-) -> Balance:
-    if not wanted:
-        return journal.balances.get()
-    taken = Balance(available=-wanted, reserved=wanted)
-    shares = journal.take(taken)
-    if shares is None and renew_if_due(journal):
-        shares = journal.take(taken)
-    if shares is None:
-        raise InsufficientCredits(
-            required=wanted,
-            available=journal.grants.usable(journal.now),
-            limit=ACCOUNT,
-            limit_id=journal.caller.account_id,
+        return await self._database.read(
+            lambda connection: find_reservation(connection, caller, key)
         )
-    count_against_budgets(journal, fresh, wanted, run_cap)
-    transactions = []
-    for each in fresh:
-        own, shares = ledger.split(shares, each.credits_reserved)
-        transactions.append(_holding(journal.caller, each, own))
-    return journal.write(transactions)
 
 
-def _price(
-    connection: Connection, items: Sequence[Item], moment: Moment
-) -> tuple[list[PricedItem], datetime]:
-    """What items cost, and the database's time."""
-    operations = {item.operation for item in items}
-    prices, now = CatalogueStore(connection).prices_now(operations, moment)
-    priced = price_items(items, prices)
-    assert now is not None, "without a price nothing was priced"
-    return priced, now
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve(Call[list[Reservation]]):
+    """Holds credits back."""
 
+    items: tuple[Item, ...]
+    work_for: Work
+    ttl: timedelta
 
-def _reservation(
-    caller: Caller,
-    priced: PricedItem,
-    run_id: str,
-    api_key_id: str,
-    now: datetime,
-    ttl: timedelta,
-) -> Reservation:
-    return Reservation(
-        id=ids.new_id(),
-        account_id=caller.account_id,
-        site_id=caller.site_id,
-        sector_id=caller.sector_id,
-        run_id=run_id,
-        api_key_id=api_key_id,
-        request_id=caller.request_id,
-        key=priced.item.key,
-        state=ReservationState.OPEN,
-        operation=priced.item.operation,
-        variant=priced.price.variant,
-        quantity=priced.item.quantity,
-        unit=priced.price.unit,
-        unit_credits=priced.price.credits,
-        price_version=priced.price.version,
-        credits_reserved=priced.credits,
-        credits_charged=0,
-        expire_time=now + ttl,
-        create_time=now,
-        settle_time=None,
-    )
+    @property
+    def keys(self) -> list[str]:
+        """See Call."""
+        return [item.key for item in self.items]
+
+    @property
+    def operations(self) -> set[Operation]:
+        """See Call."""
+        return {item.operation for item in self.items}
+
+    @property
+    def run_of_key(self) -> str:
+        """See Call."""
+        return self.work_for.run_id if self.work_for.api_key_id is None else ""
+
+    def scopes(self, books: AccountBooks) -> dict[BudgetScope, str]:
+        """See Call."""
+        return scopes_of(self.caller.site_id, self._api_key(books), self.work_for.run_id)
+
+    def run(self, journal: Journal) -> list[Reservation]:
+        """See Call."""
+        books = journal.books
+        priced = price_items(self.items, books.unit.prices)
+        known = [books.reservation(each.item.key) for each in priced]
+        if any(
+            held and not held.reservation.is_for(each)
+            for held, each in zip(known, priced, strict=True)
+        ):
+            raise RequestIdReused
+        api_key_id = self._api_key(books)
+        answers = [
+            held.reservation if held else self._reservation(each, api_key_id, books.now)
+            for held, each in zip(known, priced, strict=True)
+        ]
+        fresh = [each for held, each in zip(known, answers, strict=True) if held is None]
+        if fresh:
+            self._hold(journal, fresh)
+        return answers
+
+    def _hold(self, journal: Journal, fresh: Sequence[Reservation]) -> None:
+        books = journal.books
+        wanted = sum(each.credits_reserved for each in fresh)
+        shares, budgets = self._afforded(journal, fresh[0], wanted) if wanted else ([], [])
+        transactions = []
+        for each in fresh:
+            own, shares = ledger.split(shares, each.credits_reserved)
+            books.add_reservation(each, own, actor_of(self.caller))
+            transactions.append(_holding(self.caller, each, own))
+        balance = journal.post(transactions)
+        for budget in budgets:
+            books.set_budget(budget)
+        for fact in events.reserved(self.caller, fresh, balance.available):
+            books.tell(fact)
+
+    def _afforded(
+        self, journal: Journal, first: Reservation, wanted: int
+    ) -> tuple[list[Share], list[Budget]]:
+        """Whose credits are held, and the budgets with them. Raises InsufficientCredits."""
+        shares = journal.choose(wanted)
+        if shares is None and renew_if_due(journal):
+            # A period that has begun stays so, even if its credits are too few.
+            journal.books.unit.keep()
+            shares = journal.choose(wanted)
+        if shares is None:
+            raise InsufficientCredits(
+                required=wanted,
+                available=journal.usable(),
+                limit=ACCOUNT,
+                limit_id=journal.caller.account_id,
+            )
+        return shares, counted(journal, first, wanted, self.work_for.run_cap)
+
+    def _api_key(self, books: AccountBooks) -> str:
+        if self.work_for.api_key_id is not None:
+            return self.work_for.api_key_id
+        return books.api_key_of_run(self.work_for.run_id) if self.work_for.run_id else ""
+
+    def _reservation(self, priced: PricedItem, api_key_id: str, now: datetime) -> Reservation:
+        return Reservation(
+            id=ids.new_id(),
+            account_id=self.caller.account_id,
+            site_id=self.caller.site_id,
+            sector_id=self.caller.sector_id,
+            run_id=self.work_for.run_id,
+            api_key_id=api_key_id,
+            request_id=self.caller.request_id,
+            key=priced.item.key,
+            state=ReservationState.OPEN,
+            operation=priced.item.operation,
+            variant=priced.price.variant,
+            quantity=priced.item.quantity,
+            unit=priced.price.unit,
+            unit_credits=priced.price.credits,
+            price_version=priced.price.version,
+            credits_reserved=priced.credits,
+            credits_charged=0,
+            expire_time=now + self.ttl,
+            create_time=now,
+            settle_time=None,
+        )
 
 
 def _holding(
@@ -211,12 +229,3 @@ def _holding(
         principal=actor_of(caller),
         create_time=reservation.create_time,
     )
-
-
-def _answers(priced: Sequence[PricedItem], store: ReservationStore) -> list[Reservation]:
-    """What the keys stand for now. Raises RequestIdReused when that is something else."""
-    found = store.by_keys([each.item.key for each in priced])
-    answers = [found[each.item.key] for each in priced]
-    if not all(held.is_for(each) for held, each in zip(answers, priced, strict=True)):
-        raise RequestIdReused
-    return answers

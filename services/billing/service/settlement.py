@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from sqlalchemy import Connection
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from chassis import ids
 from chassis.caller import Caller
-from chassis.database import Database
 from chassis.errors import NotFound
-from chassis.inbox import first_time
-from services.billing import ledger
+from services.billing import events, ledger
 from services.billing.domain import (
     AiCall,
     Held,
@@ -22,37 +19,21 @@ from services.billing.domain import (
     TransactionType,
 )
 from services.billing.errors import ReservationExpired
-from services.billing.events import Facts
 from services.billing.prices import charge, describe
 from services.billing.service.budgets import give_back_to_budgets
+from services.billing.service.group_commit import Call, GroupCommit, Heard
 from services.billing.service.journal import Journal
-from services.billing.store import (
-    DatabaseTime,
-    Moment,
-    ReservationStore,
-    UsageStore,
-    actor_of,
-    read,
-)
+from services.billing.store import actor_of
 
+_T = TypeVar("_T")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An event as a consumer heard it; the inbox lets each take effect once."""
-
-    consumer: str
-    event_id: str
 
 
 class Settlement:
     """Commits and voids reservations, by call and by event."""
 
-    def __init__(self, database: Database, facts: Facts, moment: Moment = DatabaseTime) -> None:
-        self._database = database
-        self._facts = facts
-        self._moment = moment
+    def __init__(self, group_commit: GroupCommit) -> None:
+        self._group_commit = group_commit
 
     async def commit(self, caller: Caller, key: str, used: int, call: AiCall) -> Reservation:
         """Charges what was used by the frozen price; the rest returns.
@@ -60,19 +41,11 @@ class Settlement:
         A settled reservation answers how it was settled. Raises NotFound, and
         ReservationExpired from the moment of expiry on, swept or not.
         """
-
-        def work(connection: Connection) -> Reservation:
-            return self._commit(connection, caller, key, used, call)
-
-        return await self._database.write(work)
+        return await self._group_commit.run(Commit(caller=caller, key=key, used=used, call=call))
 
     async def void(self, caller: Caller, key: str, reason: str) -> Reservation:
         """Gives everything back; a settled one answers how it was settled. Raises NotFound."""
-
-        def work(connection: Connection) -> Reservation:
-            return self._void(connection, caller, key, reason)
-
-        return await self._database.write(work)
+        return await self._group_commit.run(Void(caller=caller, key=key, reason=reason))
 
     async def work_succeeded(
         self, heard: Heard, caller: Caller, key: str, used: int, call: AiCall
@@ -83,19 +56,9 @@ class Settlement:
         usage of 0 credits and logged, and the event is done with. Raises NotFound for a key
         that was never reserved, which redelivery and then the dead letters are for.
         """
-
-        def work(connection: Connection) -> Reservation | None:
-            if not first_time(connection, heard.consumer, heard.event_id):
-                return None
-            try:
-                settled = self._commit(connection, caller, key, used, call)
-            except ReservationExpired:
-                settled = ReservationStore(connection, caller).get(key)
-            if settled.state is not ReservationState.COMMITTED:
-                self._note_uncharged(connection, caller, settled, call)
-            return settled
-
-        settled = await self._database.write(work)
+        settled = await self._group_commit.run(
+            Succeeded(caller=caller, key=key, used=used, call=call, event=heard)
+        )
         if settled is not None and settled.state is not ReservationState.COMMITTED:
             log.warning(
                 "work was done for a reservation that had ended",
@@ -116,91 +79,150 @@ class Settlement:
         A key that was never reserved needs nothing. A model that was asked in vain is noted
         as usage of 0 credits.
         """
-
-        def work(connection: Connection) -> None:
-            if not first_time(connection, heard.consumer, heard.event_id):
-                return
-            try:
-                settled = self._void(connection, caller, key, reason)
-            except NotFound:
-                return
-            if call.model:
-                self._note_uncharged(connection, caller, settled, call)
-
-        await self._database.write(work)
-
-    def _commit(
-        self, connection: Connection, caller: Caller, key: str, used: int, call: AiCall
-    ) -> Reservation:
-        store = ReservationStore(connection, caller)
-        # What is read here is frozen; the state is decided by the statement that writes it.
-        held = store.held(key, self._moment)
-        charged = _charge(held.reservation, used)
-        settled = store.settle(
-            key,
-            ReservationState.COMMITTED,
-            now=held.now,
-            credits_charged=charged,
-            unless_overdue=True,
+        await self._group_commit.run(
+            Failed(caller=caller, key=key, reason=reason, call=call, event=heard)
         )
-        if settled is None:
-            return _settled_before(store.get(key))
-        journal = Journal(connection, caller, self._facts, held.now)
-        transaction = _ending(
-            caller, settled, ledger.Kind.COMMIT, ledger.commit(held.shares, charged), used
-        )
-        balance = journal.post([transaction])
-        give_back_to_budgets(journal, [(settled, held.reservation.credits_reserved - charged)])
-        transaction_id = transaction.id if transaction.entries else ""
-        UsageStore(connection, caller).add(
-            settled,
-            call,
-            credits_charged=charged,
-            transaction_id=transaction_id or None,
-            now=held.now,
-        )
-        self._facts.committed(connection, caller, settled, transaction_id, balance.available)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle(Call[_T]):
+    """Ends the reservation under a key."""
+
+    key: str
+
+    @property
+    def keys(self) -> tuple[str]:
+        """See Call."""
+        return (self.key,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit(Settle[Reservation]):
+    """Charges, by call."""
+
+    used: int
+    call: AiCall
+
+    def run(self, journal: Journal) -> Reservation:
+        """See Call."""
+        return commit(journal, self.key, self.used, self.call)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void(Settle[Reservation]):
+    """Gives back, by call."""
+
+    reason: str
+
+    def run(self, journal: Journal) -> Reservation:
+        """See Call."""
+        return void(journal, self.key, self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded(Settle[Reservation | None]):
+    """Charges, by event; answers None where the event was heard before."""
+
+    used: int
+    call: AiCall
+    event: Heard
+
+    @property
+    def heard(self) -> Heard:
+        """See Call."""
+        return self.event
+
+    def run(self, journal: Journal) -> Reservation:
+        """See Call."""
+        try:
+            settled = commit(journal, self.key, self.used, self.call)
+        except ReservationExpired:
+            settled = held_of(journal, self.key).reservation
+        if settled.state is not ReservationState.COMMITTED:
+            journal.books.use(settled, self.call, 0, None)
         return settled
 
-    def _void(self, connection: Connection, caller: Caller, key: str, reason: str) -> Reservation:
-        store = ReservationStore(connection, caller)
-        held = store.held(key, self._moment)
-        settled = store.settle(key, ReservationState.VOIDED, now=held.now, reason=reason)
-        if settled is None:
-            return store.get(key)
-        journal = Journal(connection, caller, self._facts, held.now)
-        give_back(journal, [Held(settled, held.shares, held.now)])
-        return settled
 
-    def _note_uncharged(
-        self, connection: Connection, caller: Caller, reservation: Reservation, call: AiCall
-    ) -> None:
-        now = read(connection, self._moment)
-        UsageStore(connection, caller).add(
-            reservation, call, credits_charged=0, transaction_id=None, now=now
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Settle[None]):
+    """Gives back, by event."""
+
+    reason: str
+    call: AiCall
+    event: Heard
+
+    @property
+    def heard(self) -> Heard:
+        """See Call."""
+        return self.event
+
+    def run(self, journal: Journal) -> None:
+        """See Call."""
+        if journal.books.reservation(self.key) is None:
+            return
+        settled = void(journal, self.key, self.reason)
+        if self.call.model:
+            journal.books.use(settled, self.call, 0, None)
 
 
-def give_back(journal: Journal, settled: Sequence[Held]) -> None:
-    """Posts the end of voided or expired reservations of one account, and says so."""
-    kinds = {
-        ReservationState.VOIDED: ledger.Kind.VOID,
-        ReservationState.EXPIRED: ledger.Kind.EXPIRE,
-    }
-    transactions = [
-        _ending(
-            journal.caller,
-            each.reservation,
-            kinds[each.reservation.state],
-            ledger.release(each.shares),
-            each.reservation.quantity,
-        )
-        for each in settled
-    ]
+def held_of(journal: Journal, key: str) -> Held:
+    """What the key stands for. Raises NotFound."""
+    held = journal.books.reservation(key)
+    if held is None:
+        raise NotFound("reservation", key)
+    return held
+
+
+def commit(journal: Journal, key: str, used: int, call: AiCall) -> Reservation:
+    """Charges; a settled reservation answers how it was settled. Raises as Settlement.commit."""
+    held = held_of(journal, key)
+    reservation, now = held.reservation, journal.now
+    if reservation.state in (ReservationState.COMMITTED, ReservationState.VOIDED):
+        return reservation
+    if reservation.state is ReservationState.EXPIRED or reservation.expire_time <= now:
+        # Swept or not, both ways it is too late.
+        raise ReservationExpired(key)
+    charged = charge(reservation.unit, reservation.unit_credits, used, reservation.credits_reserved)
+    settled = replace(
+        reservation, state=ReservationState.COMMITTED, credits_charged=charged, settle_time=now
+    )
+    journal.books.settle(settled, "")
+    entries = ledger.commit(held.shares, charged)
+    transaction = _ending(journal.caller, settled, ledger.Kind.COMMIT, entries, used)
+    balance = journal.post([transaction])
+    give_back_to_budgets(journal, settled, reservation.credits_reserved - charged)
+    transaction_id = transaction.id if transaction.entries else ""
+    journal.books.use(settled, call, charged, transaction_id or None)
+    journal.books.tell(events.committed(journal.caller, settled, transaction_id, balance.available))
+    return settled
+
+
+def void(journal: Journal, key: str, reason: str) -> Reservation:
+    """Gives back; a settled reservation answers how it was settled. Raises NotFound."""
+    held = held_of(journal, key)
+    if held.reservation.state is not ReservationState.OPEN:
+        return held.reservation
+    return give_back(journal, [held], ReservationState.VOIDED, reason)[0]
+
+
+def give_back(
+    journal: Journal, open_ones: Sequence[Held], state: ReservationState, reason: str
+) -> list[Reservation]:
+    """Posts the end of open reservations of one account, voided or expired, and says so."""
+    kind = ledger.Kind.EXPIRE if state is ReservationState.EXPIRED else ledger.Kind.VOID
+    settled, transactions = [], []
+    for held in open_ones:
+        ended = replace(held.reservation, state=state, settle_time=journal.now)
+        journal.books.settle(ended, reason)
+        settled.append(ended)
+        entries = ledger.release(held.shares)
+        transactions.append(_ending(journal.caller, ended, kind, entries, ended.quantity))
     balance = journal.post(transactions)
-    reservations = [each.reservation for each in settled]
-    give_back_to_budgets(journal, [(each, each.credits_reserved) for each in reservations])
-    journal.facts.voided(journal.connection, journal.caller, reservations, balance.available)
+    for each in settled:
+        give_back_to_budgets(journal, each, each.credits_reserved)
+    for fact in events.voided(journal.caller, settled, balance.available):
+        journal.books.tell(fact)
+    return settled
 
 
 def _ending(
@@ -227,14 +249,3 @@ def _ending(
         principal=actor_of(caller),
         create_time=settled.settle_time,
     )
-
-
-def _settled_before(reservation: Reservation) -> Reservation:
-    if reservation.state in (ReservationState.COMMITTED, ReservationState.VOIDED):
-        return reservation
-    # Expired, or open past its time and not swept yet: both ways it is too late.
-    raise ReservationExpired(reservation.key)
-
-
-def _charge(reservation: Reservation, used: int) -> int:
-    return charge(reservation.unit, reservation.unit_credits, used, reservation.credits_reserved)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from chassis.caller import Caller
-from chassis.statements import insert_if_absent
+from chassis.statements import insert_if_absent, padded
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import CREDITS_MAX, Balance
@@ -17,16 +17,21 @@ _table = schema.account_balances
 _FIELDS = ("granted", "available", "reserved", "spent")
 
 
-class Moved(NamedTuple):
-    """A balance after it was moved."""
-
-    balance: Balance
-    low_at: int
-    """When available is no more than this, thresholds have to be looked at."""
+_LOCK = (
+    select(_table)
+    .where(_table.c.account_id.in_(bindparam("accounts", expanding=True)))
+    .order_by(_table.c.account_id)
+    .with_for_update()
+)
+_SET = (
+    update(_table)
+    .where(_table.c.account_id == bindparam("account"))
+    .values({name: bindparam(name) for name in (*_FIELDS, "low_at")})
+)
 
 
 class BalanceStore:
-    """Reads and moves one account's balance."""
+    """Reads, locks and rebuilds one account's balance."""
 
     def __init__(self, connection: Connection, caller: Caller) -> None:
         self._connection = connection
@@ -50,26 +55,10 @@ class BalanceStore:
         )
         return change((LedgerAccount(name), int(amount)) for name, amount in rows)
 
-    def move(self, moved: Balance) -> Moved | None:
-        """Adds a change to the balance and locks it until the transaction ends.
-
-        None when less is available than the change takes: the condition is part of the one
-        statement that writes, so no two transactions can pass it with the same credits. Must
-        come before the entries of the change are written, or a missing row would be derived
-        with them in it.
-        """
-        found = self._add(moved)
-        if found is not None:
-            return found
-        self.lock()
-        # Once more, under the lock: now the row is there, and credits that came back count.
-        return self._add(moved)
-
     def lock(self) -> None:
         """Makes everybody else who would move credits of the account wait.
 
-        Whoever locks something else of an account locks this first. Only reservations come
-        before it; sweepers, who take them after, pass over those that are taken.
+        Whoever writes anything of an account locks this first.
         """
         if not self._lock():
             self._restore()
@@ -84,20 +73,6 @@ class BalanceStore:
             .values({name: getattr(derived, name) for name in _FIELDS})
         )
         return derived
-
-    def set_low_at(self, available: int) -> None:
-        """Remembers when thresholds have to be looked at next; CREDITS_MAX for at once."""
-        self._connection.execute(update(_table).where(*self._own).values(low_at=available))
-
-    def _add(self, moved: Balance) -> Moved | None:
-        statement = update(_table).where(*self._own)
-        if moved.available < 0:
-            statement = statement.where(_table.c.available >= -moved.available)
-        added = {name: _table.c[name] + getattr(moved, name) for name in _FIELDS}
-        row = self._connection.execute(
-            statement.values(added).returning(*(_table.c[name] for name in (*_FIELDS, "low_at")))
-        ).one_or_none()
-        return None if row is None else Moved(Balance(*row[:-1]), row.low_at)
 
     def _lock(self) -> bool:
         """Locks the row; false when there is none."""
@@ -116,3 +91,30 @@ class BalanceStore:
             **{name: getattr(derived, name) for name in _FIELDS},
             low_at=CREDITS_MAX,
         )
+
+
+def lock_all(
+    connection: Connection, account_ids: Collection[str]
+) -> dict[str, tuple[Balance, int]]:
+    """Locks accounts in the order of their ids; their balances and thresholds, where known."""
+    if not account_ids:
+        return {}
+    rows = connection.execute(_LOCK, {"accounts": padded(sorted(account_ids))})
+    return {
+        row.account_id: (Balance(row.granted, row.available, row.reserved, row.spent), row.low_at)
+        for row in rows
+    }
+
+
+def set_all(connection: Connection, balances: Sequence[tuple[str, Balance, int]]) -> None:
+    """Stores balances and thresholds of accounts that are locked."""
+    if balances:
+        rows = [
+            {
+                "account": account_id,
+                "low_at": low_at,
+                **{name: getattr(balance, name) for name in _FIELDS},
+            }
+            for account_id, balance, low_at in balances
+        ]
+        connection.execute(_SET, rows)

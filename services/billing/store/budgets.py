@@ -1,12 +1,12 @@
 """Budgets of one account, and what is used of each.
 
-`used` is a projection of the reservations. It moves in the transaction that reserves or settles,
-under the lock of the account's balance; whoever calls what changes it holds that lock.
+`used` is a projection of the reservations. It moves in the transaction that reserves or settles.
+Whoever changes anything here holds the lock of the account's balance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    bindparam,
     case,
     delete,
     false,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
+from chassis.statements import as_tuples, matching
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import Budget, BudgetScope, months_after
@@ -53,13 +55,7 @@ class BudgetStore:
 
     def add(self, budget: Budget) -> None:
         """Sets a ceiling where there is none."""
-        self._connection.execute(
-            insert(_table).values(
-                account_id=self._caller.account_id,
-                scope=budget.scope,
-                **{name: getattr(budget, name) for name in _FIELDS},
-            )
-        )
+        self._connection.execute(_INSERT, [_row(self._caller.account_id, budget)])
 
     def get(self, budget_id: str) -> Budget:
         """One budget that the caller may see. Raises NotFound."""
@@ -95,48 +91,8 @@ class BudgetStore:
         """Removes a ceiling."""
         self._connection.execute(delete(_table).where(*self._own, _table.c.id == budget_id))
 
-    def use(self, budgets: Sequence[Budget], credits_used: int, month: str) -> None:
-        """Counts credits that have just been reserved; a month that begins starts from zero.
-
-        A month that is over is not counted any more: `used` is of the newest.
-        """
-        budgets = [budget for budget in budgets if not budget.is_past(month)]
-        if not budgets:
-            return
-        begins = and_(_table.c.month != "", _table.c.month < month)
-        self._connection.execute(
-            update(_table)
-            .where(*self._own, _table.c.id.in_([budget.id for budget in budgets]))
-            .values(
-                used=case((begins, credits_used), else_=_table.c.used + credits_used),
-                month=case((begins, month), else_=_table.c.month),
-            )
-        )
-
-    def give_back(
-        self, scopes: Mapping[BudgetScope, str], month: str, credits_returned: int
-    ) -> None:
-        """Counts credits down that reservations made in this month held and did not use."""
-        if not scopes or not credits_returned:
-            return
-        counted = [
-            and_(
-                _table.c.scope == scope,
-                _table.c.scope_id == scope_id,
-                _table.c.month == ("" if scope is BudgetScope.RUN else month),
-            )
-            for scope, scope_id in scopes.items()
-        ]
-        self._connection.execute(
-            update(_table)
-            .where(*self._own, or_(*counted))
-            .values(used=_table.c.used - credits_returned)
-        )
-
-    def derived(
-        self, scope: BudgetScope, scope_id: str, month: str, without: Collection[str] = ()
-    ) -> int:
-        """What is used as the reservations say, except those with the ids `without`."""
+    def derived(self, scope: BudgetScope, scope_id: str, month: str) -> int:
+        """What is used as the reservations say."""
         columns = _reservations.c
         used = case(
             (columns.state == literal_column("'open'"), columns.credits_reserved),
@@ -147,8 +103,6 @@ class BudgetStore:
             _SCOPED[scope] == scope_id,
             *in_month(columns.create_time, month),
         ]
-        if without:
-            conditions.append(columns.id.not_in(list(without)))
         total = self._connection.execute(
             select(func.coalesce(func.sum(used), 0)).where(*conditions)
         ).scalar_one()
@@ -200,3 +154,52 @@ def in_month(column: ColumnElement[datetime], month: str) -> list[ColumnElement[
 def budget_from_row(row: Row[Any]) -> Budget:
     """A row of the table as the domain knows it."""
     return Budget(**{name: getattr(row, name) for name in _FIELDS}, scope=BudgetScope(row.scope))
+
+
+_OF_SCOPES = select(_table).select_from(
+    matching(_table, (_table.c.account_id, _table.c.scope, _table.c.scope_id), "scopes")
+)
+_INSERT = insert(_table)
+_CHANGING = ("revision", "credits", "used", "month", "update_time")
+_SET = (
+    update(_table)
+    .where(_table.c.account_id == bindparam("account"), _table.c.id == bindparam("budget"))
+    .values({name: bindparam(name) for name in _CHANGING})
+)
+
+
+def of_scopes(
+    connection: Connection, scopes: Collection[tuple[str, BudgetScope, str]]
+) -> dict[tuple[str, BudgetScope, str], Budget]:
+    """Budgets by account, scope and what they are for; those that there are."""
+    if not scopes:
+        return {}
+    rows = connection.execute(_OF_SCOPES, {"scopes": as_tuples(scopes)})
+    return {
+        (row.account_id, BudgetScope(row.scope), row.scope_id): budget_from_row(row) for row in rows
+    }
+
+
+def insert_all(connection: Connection, budgets: Mapping[tuple[str, str], Budget]) -> None:
+    """Adds budgets, by account and id."""
+    if budgets:
+        connection.execute(_INSERT, [_row(key[0], budget) for key, budget in budgets.items()])
+
+
+def set_all(connection: Connection, budgets: Mapping[tuple[str, str], Budget]) -> None:
+    """Stores budgets, by account and id, as they are from now on."""
+    if budgets:
+        rows = [
+            {
+                "account": account_id,
+                "budget": budget_id,
+                **{name: getattr(budget, name) for name in _CHANGING},
+            }
+            for (account_id, budget_id), budget in budgets.items()
+        ]
+        connection.execute(_SET, rows)
+
+
+def _row(account_id: str, budget: Budget) -> dict[str, Any]:
+    values = {name: getattr(budget, name) for name in _FIELDS}
+    return {"account_id": account_id, "scope": budget.scope, **values}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Row,
     UnaryExpression,
+    bindparam,
     func,
     insert,
     literal_column,
@@ -20,36 +22,31 @@ from sqlalchemy import (
 )
 
 from chassis.caller import Caller
+from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
+from chassis.statements import padded
 from chassis.tenancy import visible
 from services.billing import schema
-from services.billing.domain import Grant, Share, TransactionType
+from services.billing.domain import Grant, TransactionType
+from services.billing.store.rows import values_of
 
 _table = schema.grants
 BURNED_MAX = 1_000
 """Grants that one call looks at for credits; more than that would have to be adjusted together."""
 _FIELDS = tuple(column.name for column in _table.columns if column.name != "transaction_type")
+_columns = values_of((*_FIELDS, "transaction_type"))
 # A literal, as the partial indexes have it: with a parameter no planner would use them.
 LEFT = _table.c.available > literal_column("0")
 
 
 class GrantStore:
-    """Notes, burns and ends grants. Whoever calls what changes them holds the balance's lock."""
+    """Finds grants, and ends them: whoever does so holds the balance's lock."""
 
     def __init__(self, connection: Connection, caller: Caller) -> None:
         self._connection = connection
         self._caller = caller
         self._own = visible(_table, caller)
-
-    def add(self, grant: Grant) -> None:
-        """Notes a grant. Its key is unique in the account, so nothing is granted twice."""
-        if grant.account_id != self._caller.account_id:
-            raise ValueError("a grant belongs to another account")
-        values = {name: getattr(grant, name) for name in _FIELDS}
-        self._connection.execute(
-            insert(_table).values(**values, transaction_type=grant.transaction_type)
-        )
 
     def get(self, grant_id: str) -> Grant:
         """One grant. Raises NotFound."""
@@ -74,30 +71,6 @@ class GrantStore:
         ).one_or_none()
         return None if row is None else grant_from_row(row)
 
-    def choose(self, wanted: int, now: datetime) -> list[Share] | None:
-        """Where so many credits come from, in burn order; None when usable grants have less."""
-        shares: list[Share] = []
-        rows = self._connection.execute(
-            select(_table.c.id, _table.c.available)
-            .where(*self._own, *_usable(now))
-            .order_by(*burn_order())
-            .limit(BURNED_MAX)
-        )
-        for grant_id, available in rows:
-            if not wanted:
-                break
-            taken = min(wanted, available)
-            shares.append(Share(grant_id, taken))
-            wanted -= taken
-        return None if wanted else shares
-
-    def usable(self, now: datetime) -> int:
-        """Credits that could be reserved now: without grants that have ended, swept or not."""
-        total = self._connection.execute(
-            select(func.coalesce(func.sum(_table.c.available), 0)).where(*self._own, *_usable(now))
-        ).scalar_one()
-        return int(total)
-
     def overdue(self, now: datetime, limit: int) -> list[Grant]:
         """Grants that have run out of time and still have credits."""
         rows = self._connection.execute(
@@ -107,19 +80,6 @@ class GrantStore:
             .limit(limit)
         )
         return [grant_from_row(row) for row in rows]
-
-    def move(self, changes: Mapping[str, int]) -> list[Grant]:
-        """Adds changes to what is available of grants, and returns these as they then are."""
-        moved = []
-        for grant_id, amount in changes.items():
-            row = self._connection.execute(
-                update(_table)
-                .where(*self._own, _table.c.id == grant_id)
-                .values(available=_table.c.available + amount)
-                .returning(_table)
-            ).one()
-            moved.append(grant_from_row(row))
-        return moved
 
     def revoke(self, grant_id: str, now: datetime) -> None:
         """Ends a grant for ever; what is left of it is for the ledger to take."""
@@ -164,18 +124,72 @@ def burn_order() -> list[ColumnElement[Any] | UnaryExpression[Any]]:
     return [columns.priority, never, columns.expire_time, columns.create_time, columns.id]
 
 
-def grant_from_row(row: Row[Any]) -> Grant:
-    """A row of the table as the domain knows it."""
-    return Grant(
-        **{name: getattr(row, name) for name in _FIELDS},
-        transaction_type=TransactionType(row.transaction_type),
-    )
+def grants_from_rows(prefix: str = "") -> Callable[[Row[Any]], Grant]:
+    """A function from a row, whose columns may have a prefix in it, to the grant."""
+    read = attrgetter(*(prefix + name for name in _FIELDS), f"{prefix}transaction_type")
+
+    def grant_from(row: Row[Any]) -> Grant:
+        *values, transaction_type = read(row)
+        fields = dict(zip(_FIELDS, values, strict=True))
+        return Grant(**fields, transaction_type=TransactionType(transaction_type))
+
+    return grant_from
 
 
-def _usable(now: datetime) -> list[ColumnElement[bool]]:
-    expire_time = _table.c.expire_time
-    return [
+grant_from_row = grants_from_rows()
+_USABLE = (
+    select(_table)
+    .where(
+        _table.c.account_id.in_(bindparam("accounts", expanding=True)),
         LEFT,
         _table.c.revoke_time.is_(None),
-        or_(expire_time.is_(None), expire_time > now),
+        or_(
+            _table.c.expire_time.is_(None),
+            _table.c.expire_time > bindparam("now", type_=UtcDateTime()),
+        ),
+    )
+    .order_by(_table.c.account_id, *burn_order())
+    .limit(BURNED_MAX)
+)
+_INSERT = insert(_table)
+_MOVE = (
+    update(_table)
+    .where(_table.c.account_id == bindparam("account"), _table.c.id == bindparam("grant"))
+    .values(available=_table.c.available + bindparam("moved"))
+)
+
+
+def usable(
+    connection: Connection, account_ids: Collection[str], now: datetime
+) -> dict[str, list[Grant]]:
+    """Grants with credits that can be reserved, in burn order, BURNED_MAX of an account at most.
+
+    Of many accounts only those are answered whose grants are known to be all there.
+    """
+    found: dict[str, list[Grant]] = {}
+    parameters = {"accounts": padded(sorted(account_ids)), "now": now}
+    rows = connection.execute(_USABLE, parameters).all()
+    for row in rows:
+        found.setdefault(row.account_id, []).append(grant_from_row(row))
+    if len(rows) < BURNED_MAX:
+        return {account_id: found.get(account_id, []) for account_id in account_ids}
+    if len(account_ids) > 1:
+        found.popitem()
+    return found
+
+
+def insert_all(connection: Connection, grants: Sequence[Grant]) -> None:
+    """Adds grants. Their keys are unique in the account, so nothing is granted twice."""
+    if grants:
+        connection.execute(_INSERT, [_columns(each) for each in grants])
+
+
+def move_all(connection: Connection, changes: Mapping[tuple[str, str], int]) -> None:
+    """Adds to what is available of grants, by account and grant."""
+    rows = [
+        {"account": account_id, "grant": grant_id, "moved": moved}
+        for (account_id, grant_id), moved in sorted(changes.items())
+        if moved
     ]
+    if rows:
+        connection.execute(_MOVE, rows)

@@ -11,52 +11,26 @@ from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
 from services.billing import schema
-from services.billing.domain import Grant, Share, TransactionType
-from services.billing.ledger import LedgerAccount, Transaction, returned
-from services.billing.store.grants import GrantStore
+from services.billing.domain import Share, TransactionType
+from services.billing.ledger import LedgerAccount, Transaction
+from services.billing.store.rows import values_of
 
 _transactions = schema.ledger_transactions
 _entries = schema.ledger_entries
-_FIELDS = tuple(column.name for column in _transactions.columns)
+_columns = values_of([column.name for column in _transactions.columns])
 # A literal, as the partial indexes have it: with a parameter no planner would use them.
 _LISTED = _transactions.c.amount != literal_column("0")
+_INSERT_ENTRIES = insert(_entries)
+_INSERT_TRANSACTIONS = insert(_transactions)
 
 
 class LedgerStore:
-    """The append-only ledger of one account."""
+    """Reads the append-only ledger of one account."""
 
     def __init__(self, connection: Connection, caller: Caller) -> None:
         self._connection = connection
         self._caller = caller
         self._own = _transactions.c.account_id == caller.account_id
-
-    def write(self, transactions: Sequence[Transaction]) -> list[Grant]:
-        """Writes transactions with their entries, and what they do to what is left of grants.
-
-        Answers the grants that this changed. The balance has been moved before, and locks
-        what is done here. Transactions that move nothing are left out. Raises ValueError for
-        one of another account.
-        """
-        if any(each.account_id != self._caller.account_id for each in transactions):
-            raise ValueError("a transaction belongs to another account")
-        moving = [each for each in transactions if each.entries]
-        if not moving:
-            return []
-        # Entries go first: the insert of their transaction checks and seals them.
-        self._connection.execute(
-            insert(_entries),
-            [
-                {"transaction_id": each.id, "account_id": each.account_id, **entry._asdict()}
-                for each in moving
-                for entry in each.entries
-            ],
-        )
-        self._connection.execute(
-            insert(_transactions),
-            [{name: getattr(each, name) for name in _FIELDS} for each in moving],
-        )
-        changes = returned(each.entries for each in moving)
-        return GrantStore(self._connection, self._caller).move(changes)
 
     def page(self, query: PageQuery, transaction_type: TransactionType | None) -> Page:
         """Transactions that changed the account's credits, newest first by default."""
@@ -136,3 +110,28 @@ class LedgerStore:
             # Grants belong to no site; whoever may see the balance may see where it came from.
             conditions.append(or_(columns.site_id == "", columns.site_id.in_(caller.allowed_sites)))
         return conditions
+
+
+def write_all(connection: Connection, transactions: Sequence[Transaction]) -> None:
+    """Writes transactions that have entries, of accounts that are locked."""
+    if not transactions:
+        return
+    # Entries go first: the insert of their transaction checks and seals them.
+    connection.execute(
+        _INSERT_ENTRIES,
+        [
+            {
+                "transaction_id": each.id,
+                "account_id": each.account_id,
+                "ledger_account": entry.ledger_account,
+                "grant_id": entry.grant_id,
+                "amount": entry.amount,
+            }
+            for each in transactions
+            for entry in each.entries
+        ],
+    )
+    connection.execute(
+        _INSERT_TRANSACTIONS,
+        [_columns(each) for each in transactions],
+    )

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import ColumnElement, Connection, literal_column, select, update
+from sqlalchemy import Connection, literal_column, select
 
 from services.billing import schema
-from services.billing.domain import ReservationState
 from services.billing.store.grants import LEFT
 from services.billing.store.moment import Moment
 
@@ -27,33 +24,15 @@ class Overdue:
         """Account and id of the oldest; a read, so that idle sweeps write nothing."""
         rows = self._connection.execute(
             select(_reservations.c.account_id, _reservations.c.id)
-            .where(*self._overdue())
+            .where(
+                # A literal, as the partial index has it: with a parameter no planner would use it.
+                _reservations.c.state == literal_column("'open'"),
+                _reservations.c.expire_time <= self._moment(),
+            )
             .order_by(_reservations.c.expire_time)
             .limit(limit)
         )
         return sorted((account_id, id_) for account_id, id_ in rows)
-
-    def expire(self, ids: Sequence[str]) -> list[str]:
-        """Expires those that are still open, and returns their ids.
-
-        Rows that somebody else is at work on are passed over, so each ends once and nobody waits.
-        """
-        still_open = (
-            select(_reservations.c.id)
-            .where(_reservations.c.id.in_(ids), *self._overdue())
-            .with_for_update(skip_locked=True)
-        )
-        chosen = list(self._connection.scalars(still_open))
-        self._connection.execute(
-            update(_reservations)
-            .where(_reservations.c.id.in_(chosen))
-            .values(
-                state=ReservationState.EXPIRED,
-                settle_time=self._moment(),
-                settle_reason="expired",
-            )
-        )
-        return chosen
 
     def accounts_with_grants(self, limit: int) -> list[str]:
         """Accounts that have credits of grants past their time."""
@@ -74,8 +53,3 @@ class Overdue:
             .limit(limit)
         )
         return list(self._connection.scalars(statement))
-
-    def _overdue(self) -> list[ColumnElement[bool]]:
-        # A literal, as the partial index has it: with a parameter no planner would use it.
-        is_open = _reservations.c.state == literal_column("'open'")
-        return [is_open, _reservations.c.expire_time <= self._moment()]

@@ -1,4 +1,4 @@
-"""Reservations of one account, found by their keys, and what they hold.
+"""Reservations, found by their keys, and what they hold.
 
 A key is unique in the account whatever the site, because credits belong to the account.
 """
@@ -6,18 +6,29 @@ A key is unique in the account whatever the site, because credits belong to the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from chassis.caller import Caller
 from chassis.errors import NotFound
+from chassis.statements import as_tuples, matching
 from services.billing import schema
 from services.billing.domain import (
     SETTLE_REASON_CHARS,
+    Grant,
     Held,
     Operation,
     Reservation,
@@ -26,164 +37,145 @@ from services.billing.domain import (
     Unit,
 )
 from services.billing.ledger import Kind, LedgerAccount
-from services.billing.store.actors import actor_of
-from services.billing.store.grants import burn_order
-from services.billing.store.moment import Moment
+from services.billing.store.grants import burn_order, grants_from_rows
+from services.billing.store.rows import values_of
 
 _table = schema.reservations
-_FIELDS = (
-    "id",
-    "account_id",
-    "site_id",
-    "sector_id",
-    "run_id",
-    "api_key_id",
-    "request_id",
-    "key",
-    "variant",
-    "quantity",
-    "unit_credits",
-    "price_version",
-    "credits_reserved",
-    "credits_charged",
-    "expire_time",
-    "create_time",
-    "settle_time",
+_ENUMS = {"state": ReservationState, "operation": Operation, "unit": Unit}
+_NOTES = ("principal", "settle_reason")
+"""Columns that the domain does not know."""
+_FIELDS = tuple(c.name for c in _table.columns if c.name not in (*_ENUMS, *_NOTES))
+_fields = values_of(_FIELDS)
+_columns = values_of((*_FIELDS, *_ENUMS))
+_GRANT = [column.label(f"grant_{column.name}") for column in schema.grants.columns]
+_grant_from = grants_from_rows("grant_")
+
+
+class Found(NamedTuple):
+    """A reservation, what it holds, and the grants behind that as they are."""
+
+    held: Held
+    grants: tuple[Grant, ...]
+
+
+def _found(source: FromClause) -> Select[Any]:
+    """In one statement, because every commit begins with it."""
+    holds, entries = schema.ledger_transactions, schema.ledger_entries
+    source = (
+        source.outerjoin(
+            holds, and_(holds.c.reservation_id == _table.c.id, holds.c.kind == Kind.RESERVE)
+        )
+        .outerjoin(
+            entries,
+            and_(
+                entries.c.transaction_id == holds.c.id,
+                entries.c.ledger_account == LedgerAccount.RESERVED,
+            ),
+        )
+        .outerjoin(schema.grants, schema.grants.c.id == entries.c.grant_id)
+    )
+    return (
+        select(_table, entries.c.amount, *_GRANT)
+        .select_from(source)
+        .order_by(_table.c.account_id, _table.c.key, *burn_order())
+    )
+
+
+_BY_KEYS = _found(matching(_table, (_table.c.account_id, _table.c.key), "keys"))
+_BY_IDS = _found(matching(_table, (_table.c.account_id, _table.c.id), "ids"))
+_ONE = select(_table).where(
+    _table.c.account_id == bindparam("account"), _table.c.key == bindparam("of_key")
+)
+_FIRST_OF_RUN = (
+    select(_table.c.api_key_id)
+    .where(_table.c.account_id == bindparam("account"), _table.c.run_id == bindparam("run"))
+    .order_by(_table.c.create_time, _table.c.id)
+    .limit(1)
+)
+_INSERT = insert(_table)
+_SETTLED = ("state", "credits_charged", "settle_time", "settle_reason")
+_SETTLE = (
+    update(_table)
+    .where(
+        _table.c.account_id == bindparam("account"),
+        _table.c.key == bindparam("of_key"),
+        _table.c.state == literal_column(f"'{ReservationState.OPEN}'"),
+    )
+    .values({name: bindparam(name) for name in _SETTLED})
 )
 
 
-class ReservationStore:
-    """Makes, finds and settles reservations."""
+def get(connection: Connection, caller: Caller, key: str) -> Reservation:
+    """One reservation of the caller's account. Raises NotFound."""
+    row = connection.execute(_ONE, {"account": caller.account_id, "of_key": key}).one_or_none()
+    if row is None:
+        raise NotFound("reservation", key)
+    return reservation_from_row(row)
 
-    def __init__(self, connection: Connection, caller: Caller) -> None:
-        self._connection = connection
-        self._caller = caller
-        self._own = _table.c.account_id == caller.account_id
 
-    def insert(self, reservations: Sequence[Reservation]) -> set[str]:
-        """Inserts those whose keys are new and returns these keys.
+def held_by_keys(connection: Connection, keys: Collection[tuple[str, str]]) -> list[Found]:
+    """What there is under keys, each with its account."""
+    if not keys:
+        return []
+    return _grouped(connection.execute(_BY_KEYS, {"keys": as_tuples(keys)}))
 
-        On PostgreSQL this waits for a concurrent transaction that holds one of the keys; in
-        the order of the keys, so that two batches never wait for each other.
-        """
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        statement: Any = dialect.insert(_table).on_conflict_do_nothing(
-            index_elements=["account_id", "key"]
-        )
-        rows = [self._row(reservation) for reservation in sorted(reservations, key=lambda r: r.key)]
-        inserted = self._connection.execute(statement.returning(_table.c.key), rows)
-        return set(inserted.scalars())
 
-    def by_keys(self, keys: Collection[str]) -> Mapping[str, Reservation]:
-        """The reservations that have these keys."""
-        rows = self._connection.execute(
-            select(_table).where(self._own, _table.c.key.in_(sorted(keys)))
-        )
-        return {row.key: reservation_from_row(row) for row in rows}
+def held_by_ids(connection: Connection, account_id: str, ids: Collection[str]) -> list[Found]:
+    """What there is under ids, in the order of the keys."""
+    if not ids:
+        return []
+    found = as_tuples((account_id, each) for each in ids)
+    return _grouped(connection.execute(_BY_IDS, {"ids": found}))
 
-    def get(self, key: str) -> Reservation:
-        """One reservation. Raises NotFound."""
-        found = self.by_keys([key]).get(key)
-        if found is None:
-            raise NotFound("reservation", key)
-        return found
 
-    def held(self, key: str, moment: Moment) -> Held:
-        """One reservation and what it holds or held of which grants. Raises NotFound."""
-        found = self._held(_table.c.key == key, moment=moment)
-        if not found:
-            raise NotFound("reservation", key)
-        return found[0]
+def api_key_of_run(connection: Connection, account_id: str, run_id: str) -> str | None:
+    """The API key behind a run's first reservation; None for a run without any."""
+    return connection.execute(_FIRST_OF_RUN, {"account": account_id, "run": run_id}).scalar()
 
-    def held_by_ids(self, ids: Collection[str], moment: Moment) -> list[Held]:
-        """These reservations, in the order of their keys."""
-        return self._held(_table.c.id.in_(sorted(ids)), moment=moment)
 
-    def api_key_of_run(self, run_id: str) -> str:
-        """The API key behind a run: that of its first reservation."""
-        found = self._connection.execute(
-            select(_table.c.api_key_id)
-            .where(self._own, _table.c.run_id == run_id)
-            .order_by(_table.c.create_time, _table.c.id)
-            .limit(1)
-        ).scalar()
-        return found or ""
+def insert_all(connection: Connection, made: Sequence[tuple[Reservation, str]]) -> None:
+    """Adds reservations, each with the principal who made it."""
+    if made:
+        rows = [
+            {**_columns(each), "principal": principal, "settle_reason": ""}
+            for each, principal in made
+        ]
+        connection.execute(_INSERT, rows)
 
-    def settle(
-        self,
-        key: str,
-        state: ReservationState,
-        *,
-        now: datetime,
-        credits_charged: int = 0,
-        reason: str = "",
-        unless_overdue: bool = False,
-    ) -> Reservation | None:
-        """Ends an open reservation, as it then is; None when it is not open, or overdue.
 
-        The state is part of the one statement that writes, so only one of many can end it.
-        """
-        conditions = [self._own, _table.c.key == key, _table.c.state == ReservationState.OPEN]
-        if unless_overdue:
-            conditions.append(_table.c.expire_time > now)
-        row = self._connection.execute(
-            update(_table)
-            .where(*conditions)
-            .values(
-                state=state,
-                credits_charged=credits_charged,
-                settle_time=now,
-                settle_reason=reason[:SETTLE_REASON_CHARS],
-            )
-            .returning(_table)
-        ).one_or_none()
-        return None if row is None else reservation_from_row(row)
-
-    def _held(self, condition: ColumnElement[bool], *, moment: Moment) -> list[Held]:
-        """In one statement, because every commit begins with it."""
-        holds, entries, grants = schema.ledger_transactions, schema.ledger_entries, schema.grants
-        statement = (
-            select(_table, entries.c.grant_id, entries.c.amount, moment().label("moment"))
-            .outerjoin(
-                holds,
-                and_(holds.c.reservation_id == _table.c.id, holds.c.kind == Kind.RESERVE),
-            )
-            .outerjoin(
-                entries,
-                and_(
-                    entries.c.transaction_id == holds.c.id,
-                    entries.c.ledger_account == LedgerAccount.RESERVED,
-                ),
-            )
-            .outerjoin(grants, grants.c.id == entries.c.grant_id)
-            .where(self._own, condition)
-            .order_by(_table.c.key, *burn_order())
-        )
-        found = []
-        for _, group in itertools.groupby(self._connection.execute(statement), lambda row: row.id):
-            rows = list(group)
-            shares = tuple(Share(row.grant_id, row.amount) for row in rows if row.grant_id)
-            found.append(Held(reservation_from_row(rows[0]), shares, rows[0].moment))
-        return found
-
-    def _row(self, reservation: Reservation) -> dict[str, object]:
-        if reservation.account_id != self._caller.account_id:
-            raise ValueError("a reservation belongs to another account")
-        return {
-            **{name: getattr(reservation, name) for name in _FIELDS},
-            "state": reservation.state,
-            "operation": reservation.operation,
-            "unit": reservation.unit,
-            "principal": actor_of(self._caller),
-            "settle_reason": "",
-        }
+def settle_all(connection: Connection, settled: Sequence[tuple[Reservation, str]]) -> None:
+    """Stores how open reservations ended, each with the reason."""
+    if settled:
+        rows = [
+            {
+                "account": each.account_id,
+                "of_key": each.key,
+                "state": each.state,
+                "credits_charged": each.credits_charged,
+                "settle_time": each.settle_time,
+                "settle_reason": reason[:SETTLE_REASON_CHARS],
+            }
+            for each, reason in settled
+        ]
+        connection.execute(_SETTLE, rows)
 
 
 def reservation_from_row(row: Row[Any]) -> Reservation:
     """A row of the table as the domain knows it."""
     return Reservation(
-        **{name: getattr(row, name) for name in _FIELDS},
+        **_fields(row),
         state=ReservationState(row.state),
         operation=Operation(row.operation),
         unit=Unit(row.unit),
     )
+
+
+def _grouped(rows: Iterable[Row[Any]]) -> list[Found]:
+    found = []
+    for _, group in itertools.groupby(rows, lambda row: row.id):
+        same = list(group)
+        holding = [row for row in same if row.grant_id]
+        shares = tuple(Share(row.grant_id, row.amount) for row in holding)
+        held = Held(reservation_from_row(same[0]), shares)
+        found.append(Found(held, tuple(_grant_from(row) for row in holding)))
+    return found

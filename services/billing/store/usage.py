@@ -12,17 +12,16 @@ from sqlalchemy import ColumnElement, Connection, Row, String, func, select, typ
 from chassis import ids
 from chassis.caller import Caller
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
-from chassis.statements import insert_if_absent
+from chassis.statements import insert_all_if_absent
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import (
     KEY_CHARS,
     MODEL_CHARS,
-    AiCall,
     Operation,
-    Reservation,
     UsageDimension,
 )
+from services.billing.store.pending import Usage
 
 _table = schema.usage_records
 
@@ -56,44 +55,11 @@ class UsageFilter:
 
 
 class UsageStore:
-    """Notes, lists and adds up AI calls of one account."""
+    """Lists and adds up AI calls of one account."""
 
     def __init__(self, connection: Connection, caller: Caller) -> None:
         self._connection = connection
         self._caller = caller
-
-    def add(
-        self,
-        reservation: Reservation,
-        call: AiCall,
-        *,
-        credits_charged: int,
-        transaction_id: str | None,
-        now: datetime,
-    ) -> None:
-        """Notes the call behind a reservation, unless one is noted already."""
-        insert_if_absent(
-            self._connection,
-            _table,
-            id=ids.new_id(),
-            account_id=self._caller.account_id,
-            site_id=reservation.site_id,
-            sector_id=reservation.sector_id,
-            run_id=reservation.run_id,
-            api_key_id=reservation.api_key_id,
-            request_id=reservation.request_id,
-            operation=reservation.operation,
-            credits=credits_charged,
-            # What comes from a provider has no length that we could rely on.
-            model=call.model[:MODEL_CHARS],
-            prompt_tokens=max(0, call.prompt_tokens),
-            completion_tokens=max(0, call.completion_tokens),
-            provider_cost_micro_usd=call.provider_cost_micro_usd,
-            object_id=call.object_id[:KEY_CHARS],
-            reservation_id=reservation.id,
-            transaction_id=transaction_id,
-            create_time=now,
-        )
 
     def page(self, query: PageQuery, wanted: UsageFilter) -> Page:
         """AI calls of the sites that the caller may see, newest first by default."""
@@ -146,3 +112,33 @@ class UsageStore:
             UsageDimension.OPERATION: columns.operation,
             UsageDimension.MODEL: columns.model,
         }[dimension]
+
+
+def insert_all(connection: Connection, noted: Sequence[Usage]) -> None:
+    """Notes the calls behind reservations, each unless one is noted already."""
+    if noted:
+        insert_all_if_absent(connection, _table, [_row(each) for each in noted])
+
+
+def _row(usage: Usage) -> dict[str, Any]:
+    reservation, call = usage.reservation, usage.call
+    return {
+        "id": ids.new_id(),
+        "account_id": reservation.account_id,
+        "site_id": reservation.site_id,
+        "sector_id": reservation.sector_id,
+        "run_id": reservation.run_id,
+        "api_key_id": reservation.api_key_id,
+        "request_id": reservation.request_id,
+        "operation": reservation.operation,
+        "credits": usage.credits,
+        # What comes from a provider has no length that we could rely on.
+        "model": call.model[:MODEL_CHARS],
+        "prompt_tokens": max(0, call.prompt_tokens),
+        "completion_tokens": max(0, call.completion_tokens),
+        "provider_cost_micro_usd": call.provider_cost_micro_usd,
+        "object_id": call.object_id[:KEY_CHARS],
+        "reservation_id": reservation.id,
+        "transaction_id": usage.transaction_id,
+        "create_time": usage.time,
+    }

@@ -13,8 +13,7 @@ from chassis.database import open_database
 from chassis.errors import Refusal
 from chassis.outbox import Outbox
 from services.billing.domain import Item, Operation
-from services.billing.events import Facts
-from services.billing.service import Reservations, Work
+from services.billing.service import GroupCommit, Reservations, Work
 
 
 async def attempt(reservations, account, key, run, api_key):
@@ -38,7 +37,9 @@ async def main():
                 await database.close()
             # Two databases a process: on SQLite, two connections that write.
             url, databases = asked, [open_database(asked) for _ in range(2 if asked else 0)]
-            services = [Reservations(database, Facts(Outbox("billing"))) for database in databases]
+            services = [
+                Reservations(GroupCommit(database, Outbox("billing"))) for database in databases
+            ]
         outcomes = await asyncio.gather(
             *(attempt(services[n % 2], *each) for n, each in enumerate(attempts))
         )

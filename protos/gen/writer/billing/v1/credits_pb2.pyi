@@ -142,7 +142,7 @@ class CreditTransaction(_message.Message):
     description: _builtins.str
     """What it was for, in a sentence."""
     operation_type: _prices_pb2.Operation.Type.ValueType
-    """The operation paid for, for a deduction."""
+    """The operation paid for, for a deduction or its refund; absent for what no operation caused."""
     reservation_id: _builtins.str
     """The reservation behind a deduction."""
     corrected_transaction_id: _builtins.str
@@ -172,7 +172,7 @@ class CreditTransaction(_message.Message):
         transaction_type: Global___CreditTransaction.Type.ValueType = ...,
         amount: _builtins.int = ...,
         description: _builtins.str = ...,
-        operation_type: _prices_pb2.Operation.Type.ValueType = ...,
+        operation_type: _prices_pb2.Operation.Type.ValueType | None = ...,
         reservation_id: _builtins.str = ...,
         corrected_transaction_id: _builtins.str = ...,
         site_id: _builtins.str = ...,
@@ -182,11 +182,13 @@ class CreditTransaction(_message.Message):
         actor: _builtins.str = ...,
         grants: _abc.Iterable[Global___GrantShare] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_operation_type", b"_operation_type", "create_time", b"create_time", "operation_type", b"operation_type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "amount", b"amount", "corrected_transaction_id", b"corrected_transaction_id", "create_time", b"create_time", "description", b"description", "grants", b"grants", "id", b"id", "operation_type", b"operation_type", "reason", b"reason", "reservation_id", b"reservation_id", "run_id", b"run_id", "site_id", b"site_id", "transaction_type", b"transaction_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_operation_type", b"_operation_type", "actor", b"actor", "amount", b"amount", "corrected_transaction_id", b"corrected_transaction_id", "create_time", b"create_time", "description", b"description", "grants", b"grants", "id", b"id", "operation_type", b"operation_type", "reason", b"reason", "reservation_id", b"reservation_id", "run_id", b"run_id", "site_id", b"site_id", "transaction_type", b"transaction_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__operation_type: _TypeAlias = _typing.Literal["operation_type"]  # noqa: Y015
+    _WhichOneofArgType__operation_type: _TypeAlias = _typing.Literal["_operation_type", b"_operation_type"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__operation_type) -> _WhichOneofReturnType__operation_type | None: ...
 
 Global___CreditTransaction: _TypeAlias = CreditTransaction  # noqa: Y015
 

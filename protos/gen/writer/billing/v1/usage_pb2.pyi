@@ -227,7 +227,7 @@ class UsageSum(_message.Message):
         *,
         day: _builtins.str = ...,
         site_id: _builtins.str = ...,
-        operation_type: _prices_pb2.Operation.Type.ValueType = ...,
+        operation_type: _prices_pb2.Operation.Type.ValueType | None = ...,
         model: _builtins.str = ...,
         credits: _builtins.int = ...,
         calls: _builtins.int = ...,
@@ -235,11 +235,13 @@ class UsageSum(_message.Message):
         completion_tokens: _builtins.float = ...,
         provider_cost_micro_usd: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_operation_type", b"_operation_type", "operation_type", b"operation_type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "completion_tokens", b"completion_tokens", "credits", b"credits", "day", b"day", "model", b"model", "operation_type", b"operation_type", "prompt_tokens", b"prompt_tokens", "provider_cost_micro_usd", b"provider_cost_micro_usd", "site_id", b"site_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_operation_type", b"_operation_type", "calls", b"calls", "completion_tokens", b"completion_tokens", "credits", b"credits", "day", b"day", "model", b"model", "operation_type", b"operation_type", "prompt_tokens", b"prompt_tokens", "provider_cost_micro_usd", b"provider_cost_micro_usd", "site_id", b"site_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__operation_type: _TypeAlias = _typing.Literal["operation_type"]  # noqa: Y015
+    _WhichOneofArgType__operation_type: _TypeAlias = _typing.Literal["_operation_type", b"_operation_type"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__operation_type) -> _WhichOneofReturnType__operation_type | None: ...
 
 Global___UsageSum: _TypeAlias = UsageSum  # noqa: Y015
 

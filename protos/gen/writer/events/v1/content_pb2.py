@@ -22,22 +22,31 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 from writer.types.v1 import types_pb2 as writer_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewriter/events/v1/content.proto\x12\x10writer.events.v1\x1a\x1bwriter/types/v1/types.proto\"\xa6\x01\n\x0e\x43ontentCreated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\x12\x15\n\rgeneration_id\x18\x06 \x01(\t\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x05\"\x9c\x01\n\x14\x43ontentStatusChanged\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x66rom_status\x18\x05 \x01(\t\x12\x11\n\tto_status\x18\x06 \x01(\t\x12\x10\n\x08revision\x18\x07 \x01(\x05\"\x9c\x02\n\x12\x43ontentIllustrated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x15\n\rgeneration_id\x18\x06 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x07 \x01(\t\x12+\n\x05stage\x18\x08 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\r\n\x05total\x18\t \x01(\x05\x12\x11\n\tgenerated\x18\n \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0b \x01(\x05\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x0e\n\x06status\x18\r \x01(\t\"j\n\x0e\x43lusterRenamed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewriter/events/v1/content.proto\x12\x10writer.events.v1\x1a\x1fwriter/options/v1/options.proto\x1a\x1bwriter/types/v1/types.proto\"\xac\x01\n\x0e\x43ontentCreated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\x12\x15\n\rgeneration_id\x18\x06 \x01(\t\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x05:\x04\xa8\xbb\x18\x02\"\xa2\x01\n\x14\x43ontentStatusChanged\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x66rom_status\x18\x05 \x01(\t\x12\x11\n\tto_status\x18\x06 \x01(\t\x12\x10\n\x08revision\x18\x07 \x01(\x05:\x04\xa8\xbb\x18\x02\"\xa2\x02\n\x12\x43ontentIllustrated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncontent_id\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x15\n\rgeneration_id\x18\x06 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x07 \x01(\t\x12+\n\x05stage\x18\x08 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\r\n\x05total\x18\t \x01(\x05\x12\x11\n\tgenerated\x18\n \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0b \x01(\x05\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x0e\n\x06status\x18\r \x01(\t:\x04\xa8\xbb\x18\x02\"p\n\x0e\x43lusterRenamed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x12\n\ncluster_id\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t:\x04\xa8\xbb\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'writer.events.v1.content_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONTENTCREATED']._serialized_start=82
-  _globals['_CONTENTCREATED']._serialized_end=248
-  _globals['_CONTENTSTATUSCHANGED']._serialized_start=251
-  _globals['_CONTENTSTATUSCHANGED']._serialized_end=407
-  _globals['_CONTENTILLUSTRATED']._serialized_start=410
-  _globals['_CONTENTILLUSTRATED']._serialized_end=694
-  _globals['_CLUSTERRENAMED']._serialized_start=696
-  _globals['_CLUSTERRENAMED']._serialized_end=802
+  _globals['_CONTENTCREATED']._loaded_options = None
+  _globals['_CONTENTCREATED']._serialized_options = b'\250\273\030\002'
+  _globals['_CONTENTSTATUSCHANGED']._loaded_options = None
+  _globals['_CONTENTSTATUSCHANGED']._serialized_options = b'\250\273\030\002'
+  _globals['_CONTENTILLUSTRATED']._loaded_options = None
+  _globals['_CONTENTILLUSTRATED']._serialized_options = b'\250\273\030\002'
+  _globals['_CLUSTERRENAMED']._loaded_options = None
+  _globals['_CLUSTERRENAMED']._serialized_options = b'\250\273\030\002'
+  _globals['_CONTENTCREATED']._serialized_start=115
+  _globals['_CONTENTCREATED']._serialized_end=287
+  _globals['_CONTENTSTATUSCHANGED']._serialized_start=290
+  _globals['_CONTENTSTATUSCHANGED']._serialized_end=452
+  _globals['_CONTENTILLUSTRATED']._serialized_start=455
+  _globals['_CONTENTILLUSTRATED']._serialized_end=745
+  _globals['_CLUSTERRENAMED']._serialized_start=747
+  _globals['_CLUSTERRENAMED']._serialized_end=859
 # @@protoc_insertion_point(module_scope)

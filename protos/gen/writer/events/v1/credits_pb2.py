@@ -22,29 +22,52 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewriter/events/v1/credits.proto\x12\x10writer.events.v1\"\x9e\x01\n\x0e\x43reditsGranted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x18\n\x10transaction_type\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x11\n\tavailable\x18\x07 \x01(\x05\"\xc6\x01\n\x0f\x43reditsReserved\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12\x17\n\x0freservation_key\x18\x05 \x01(\t\x12\x16\n\x0eoperation_type\x18\x06 \x01(\t\x12\x0f\n\x07\x63redits\x18\x07 \x01(\x05\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x11\n\tavailable\x18\t \x01(\x05\"\xdf\x01\n\x10\x43reditsCommitted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12\x17\n\x0freservation_key\x18\x05 \x01(\t\x12\x16\n\x0eoperation_type\x18\x06 \x01(\t\x12\x0f\n\x07\x63redits\x18\x07 \x01(\x05\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x16\n\x0etransaction_id\x18\t \x01(\t\x12\x11\n\tavailable\x18\n \x01(\x05\"\xd5\x01\n\rCreditsVoided\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12\x17\n\x0freservation_key\x18\x05 \x01(\t\x12\x16\n\x0eoperation_type\x18\x06 \x01(\t\x12\x0f\n\x07\x63redits\x18\x07 \x01(\x05\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x0f\n\x07\x65xpired\x18\t \x01(\x08\x12\x11\n\tavailable\x18\n \x01(\x05\"\x96\x01\n\x0e\x43reditsExpired\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x11\n\tavailable\x18\x07 \x01(\x05\"\x96\x01\n\x0e\x43reditsRevoked\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x11\n\tavailable\x18\x07 \x01(\x05\"\xb6\x01\n\x0f\x43reditsRefunded\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x1f\n\x17refunded_transaction_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x11\n\tavailable\x18\x08 \x01(\x05\"\x9b\x01\n\nCreditsLow\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x19\n\x11threshold_percent\x18\x04 \x01(\x05\x12\x19\n\x11threshold_credits\x18\x05 \x01(\x05\x12\x11\n\tavailable\x18\x06 \x01(\x05\x12\x0c\n\x04plan\x18\x07 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ewriter/events/v1/credits.proto\x12\x10writer.events.v1\x1a\x1fwriter/options/v1/options.proto\"\xa4\x01\n\x0e\x43reditsGranted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x18\n\x10transaction_type\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x11\n\tavailable\x18\x07 \x01(\x05:\x04\xa8\xbb\x18\x05\"\xd2\x01\n\x0f\x43reditsReserved\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12\x1d\n\x0freservation_key\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x16\n\x0eoperation_type\x18\x06 \x01(\t\x12\x0f\n\x07\x63redits\x18\x07 \x01(\x05\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x11\n\tavailable\x18\t \x01(\x05:\x04\xa8\xbb\x18\x05\"\xeb\x01\n\x10\x43reditsCommitted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12\x1d\n\x0freservation_key\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x16\n\x0eoperation_type\x18\x06 \x01(\t\x12\x0f\n\x07\x63redits\x18\x07 \x01(\x05\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x16\n\x0etransaction_id\x18\t \x01(\t\x12\x11\n\tavailable\x18\n \x01(\x05:\x04\xa8\xbb\x18\x05\"\xe1\x01\n\rCreditsVoided\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12\x1d\n\x0freservation_key\x18\x05 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x16\n\x0eoperation_type\x18\x06 \x01(\t\x12\x0f\n\x07\x63redits\x18\x07 \x01(\x05\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12\x0f\n\x07\x65xpired\x18\t \x01(\x08\x12\x11\n\tavailable\x18\n \x01(\x05:\x04\xa8\xbb\x18\x05\"\x9c\x01\n\x0e\x43reditsExpired\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x11\n\tavailable\x18\x07 \x01(\x05:\x04\xa8\xbb\x18\x05\"\x9c\x01\n\x0e\x43reditsRevoked\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x10\n\x08grant_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x11\n\tavailable\x18\x07 \x01(\x05:\x04\xa8\xbb\x18\x05\"\xbc\x01\n\x0f\x43reditsRefunded\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x16\n\x0etransaction_id\x18\x04 \x01(\t\x12\x1f\n\x17refunded_transaction_id\x18\x05 \x01(\t\x12\x0f\n\x07\x63redits\x18\x06 \x01(\x05\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x11\n\tavailable\x18\x08 \x01(\x05:\x04\xa8\xbb\x18\x05\"\xa1\x01\n\nCreditsLow\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x19\n\x11threshold_percent\x18\x04 \x01(\x05\x12\x19\n\x11threshold_credits\x18\x05 \x01(\x05\x12\x11\n\tavailable\x18\x06 \x01(\x05\x12\x0c\n\x04plan\x18\x07 \x01(\t:\x04\xa8\xbb\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'writer.events.v1.credits_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREDITSGRANTED']._serialized_start=53
-  _globals['_CREDITSGRANTED']._serialized_end=211
-  _globals['_CREDITSRESERVED']._serialized_start=214
-  _globals['_CREDITSRESERVED']._serialized_end=412
-  _globals['_CREDITSCOMMITTED']._serialized_start=415
-  _globals['_CREDITSCOMMITTED']._serialized_end=638
-  _globals['_CREDITSVOIDED']._serialized_start=641
-  _globals['_CREDITSVOIDED']._serialized_end=854
-  _globals['_CREDITSEXPIRED']._serialized_start=857
-  _globals['_CREDITSEXPIRED']._serialized_end=1007
-  _globals['_CREDITSREVOKED']._serialized_start=1010
-  _globals['_CREDITSREVOKED']._serialized_end=1160
-  _globals['_CREDITSREFUNDED']._serialized_start=1163
-  _globals['_CREDITSREFUNDED']._serialized_end=1345
-  _globals['_CREDITSLOW']._serialized_start=1348
-  _globals['_CREDITSLOW']._serialized_end=1503
+  _globals['_CREDITSGRANTED']._loaded_options = None
+  _globals['_CREDITSGRANTED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSRESERVED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_CREDITSRESERVED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_CREDITSRESERVED']._loaded_options = None
+  _globals['_CREDITSRESERVED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSCOMMITTED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_CREDITSCOMMITTED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_CREDITSCOMMITTED']._loaded_options = None
+  _globals['_CREDITSCOMMITTED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSVOIDED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_CREDITSVOIDED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_CREDITSVOIDED']._loaded_options = None
+  _globals['_CREDITSVOIDED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSEXPIRED']._loaded_options = None
+  _globals['_CREDITSEXPIRED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSREVOKED']._loaded_options = None
+  _globals['_CREDITSREVOKED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSREFUNDED']._loaded_options = None
+  _globals['_CREDITSREFUNDED']._serialized_options = b'\250\273\030\005'
+  _globals['_CREDITSLOW']._loaded_options = None
+  _globals['_CREDITSLOW']._serialized_options = b'\250\273\030\002'
+  _globals['_CREDITSGRANTED']._serialized_start=86
+  _globals['_CREDITSGRANTED']._serialized_end=250
+  _globals['_CREDITSRESERVED']._serialized_start=253
+  _globals['_CREDITSRESERVED']._serialized_end=463
+  _globals['_CREDITSCOMMITTED']._serialized_start=466
+  _globals['_CREDITSCOMMITTED']._serialized_end=701
+  _globals['_CREDITSVOIDED']._serialized_start=704
+  _globals['_CREDITSVOIDED']._serialized_end=929
+  _globals['_CREDITSEXPIRED']._serialized_start=932
+  _globals['_CREDITSEXPIRED']._serialized_end=1088
+  _globals['_CREDITSREVOKED']._serialized_start=1091
+  _globals['_CREDITSREVOKED']._serialized_end=1247
+  _globals['_CREDITSREFUNDED']._serialized_start=1250
+  _globals['_CREDITSREFUNDED']._serialized_end=1438
+  _globals['_CREDITSLOW']._serialized_start=1441
+  _globals['_CREDITSLOW']._serialized_end=1602
 # @@protoc_insertion_point(module_scope)

@@ -22,30 +22,65 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 from writer.types.v1 import types_pb2 as writer_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!writer/events/v1/generation.proto\x12\x10writer.events.v1\x1a\x1bwriter/types/v1/types.proto\"\xa9\x01\n\nRunCreated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x30\n\nstop_after\x18\x05 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\r\n\x05tasks\x18\x06 \x01(\x05\x12\x12\n\nrequest_id\x18\x07 \x01(\t\"a\n\x08RunEnded\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\"\x8c\x02\n\x13GenerationRequested\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x17\n\x0freservation_key\x18\x07 \x01(\t\x12\x30\n\nstop_after\x18\x08 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12&\n\x05\x62rief\x18\t \x01(\x0b\x32\x17.writer.events.v1.Brief\x12\x12\n\nrequest_id\x18\n \x01(\t\"\xab\x02\n\x05\x42rief\x12\r\n\x05title\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08keywords\x18\x03 \x01(\t\x12\x38\n\x0c\x63ontent_type\x18\x04 \x01(\x0e\x32\".writer.types.v1.ContentType.Value\x12\x42\n\x11\x63ontent_structure\x18\x05 \x01(\x0e\x32\'.writer.types.v1.ContentStructure.Value\x12\x12\n\nword_count\x18\x06 \x01(\x05\x12\x17\n\x0fprompt_override\x18\x07 \x01(\t\x12\x12\n\ncluster_id\x18\x08 \x01(\t\x12\x18\n\x10taxonomy_term_id\x18\t \x01(\t\x12\x13\n\x0bsector_name\x18\n \x01(\t\"\x94\x01\n\x11GenerationStarted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\"\xcd\x02\n\x13GenerationSucceeded\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x12\n\ncontent_id\x18\x07 \x01(\t\x12\x17\n\x0freservation_key\x18\x08 \x01(\t\x12\x30\n\nstop_after\x18\t \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\x12\n\nword_count\x18\n \x01(\x05\x12\r\n\x05model\x18\x0b \x01(\t\x12\x15\n\rprompt_tokens\x18\x0c \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\r \x01(\x05\x12\x12\n\nrequest_id\x18\x0e \x01(\t\"\x90\x02\n\x10GenerationFailed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x17\n\x0freservation_key\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\t \x01(\t\x12\r\n\x05model\x18\n \x01(\t\x12\x15\n\rprompt_tokens\x18\x0b \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x0c \x01(\x05\x12\x12\n\nrequest_id\x18\r \x01(\t\"\xb2\x01\n\x13GenerationCancelled\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x17\n\x0freservation_key\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!writer/events/v1/generation.proto\x12\x10writer.events.v1\x1a\x1fwriter/options/v1/options.proto\x1a\x1bwriter/types/v1/types.proto\"\xb5\x01\n\nRunCreated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x30\n\nstop_after\x18\x05 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\r\n\x05tasks\x18\x06 \x01(\x05\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"g\n\x08RunEnded\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t:\x04\xa8\xbb\x18\x02\"\x9e\x02\n\x13GenerationRequested\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x1d\n\x0freservation_key\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x30\n\nstop_after\x18\x08 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12&\n\x05\x62rief\x18\t \x01(\x0b\x32\x17.writer.events.v1.Brief\x12\x18\n\nrequest_id\x18\n \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x08\"\xab\x02\n\x05\x42rief\x12\r\n\x05title\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08keywords\x18\x03 \x01(\t\x12\x38\n\x0c\x63ontent_type\x18\x04 \x01(\x0e\x32\".writer.types.v1.ContentType.Value\x12\x42\n\x11\x63ontent_structure\x18\x05 \x01(\x0e\x32\'.writer.types.v1.ContentStructure.Value\x12\x12\n\nword_count\x18\x06 \x01(\x05\x12\x17\n\x0fprompt_override\x18\x07 \x01(\t\x12\x12\n\ncluster_id\x18\x08 \x01(\t\x12\x18\n\x10taxonomy_term_id\x18\t \x01(\t\x12\x13\n\x0bsector_name\x18\n \x01(\t\"\x9a\x01\n\x11GenerationStarted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05:\x04\xa8\xbb\x18\x02\"\xdf\x02\n\x13GenerationSucceeded\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x12\n\ncontent_id\x18\x07 \x01(\t\x12\x1d\n\x0freservation_key\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x30\n\nstop_after\x18\t \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\x12\n\nword_count\x18\n \x01(\x05\x12\r\n\x05model\x18\x0b \x01(\t\x12\x15\n\rprompt_tokens\x18\x0c \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\r \x01(\x05\x12\x18\n\nrequest_id\x18\x0e \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"\xa8\x02\n\x10GenerationFailed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x1d\n\x0freservation_key\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x14\n\x06\x64\x65tail\x18\t \x01(\tB\x04\xb0\xbb\x18\x01\x12\r\n\x05model\x18\n \x01(\t\x12\x15\n\rprompt_tokens\x18\x0b \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x0c \x01(\x05\x12\x18\n\nrequest_id\x18\r \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"\xc4\x01\n\x13GenerationCancelled\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x0e\n\x06run_id\x18\x04 \x01(\t\x12\x15\n\rgeneration_id\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x1d\n\x0freservation_key\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x18\n\nrequest_id\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'writer.events.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNCREATED']._serialized_start=85
-  _globals['_RUNCREATED']._serialized_end=254
-  _globals['_RUNENDED']._serialized_start=256
-  _globals['_RUNENDED']._serialized_end=353
-  _globals['_GENERATIONREQUESTED']._serialized_start=356
-  _globals['_GENERATIONREQUESTED']._serialized_end=624
-  _globals['_BRIEF']._serialized_start=627
-  _globals['_BRIEF']._serialized_end=926
-  _globals['_GENERATIONSTARTED']._serialized_start=929
-  _globals['_GENERATIONSTARTED']._serialized_end=1077
-  _globals['_GENERATIONSUCCEEDED']._serialized_start=1080
-  _globals['_GENERATIONSUCCEEDED']._serialized_end=1413
-  _globals['_GENERATIONFAILED']._serialized_start=1416
-  _globals['_GENERATIONFAILED']._serialized_end=1688
-  _globals['_GENERATIONCANCELLED']._serialized_start=1691
-  _globals['_GENERATIONCANCELLED']._serialized_end=1869
+  _globals['_RUNCREATED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RUNCREATED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_RUNCREATED']._loaded_options = None
+  _globals['_RUNCREATED']._serialized_options = b'\250\273\030\002'
+  _globals['_RUNENDED']._loaded_options = None
+  _globals['_RUNENDED']._serialized_options = b'\250\273\030\002'
+  _globals['_GENERATIONREQUESTED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_GENERATIONREQUESTED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONREQUESTED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_GENERATIONREQUESTED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONREQUESTED']._loaded_options = None
+  _globals['_GENERATIONREQUESTED']._serialized_options = b'\250\273\030\010'
+  _globals['_GENERATIONSTARTED']._loaded_options = None
+  _globals['_GENERATIONSTARTED']._serialized_options = b'\250\273\030\002'
+  _globals['_GENERATIONSUCCEEDED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_GENERATIONSUCCEEDED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONSUCCEEDED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_GENERATIONSUCCEEDED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONSUCCEEDED']._loaded_options = None
+  _globals['_GENERATIONSUCCEEDED']._serialized_options = b'\250\273\030\002'
+  _globals['_GENERATIONFAILED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_GENERATIONFAILED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONFAILED'].fields_by_name['detail']._loaded_options = None
+  _globals['_GENERATIONFAILED'].fields_by_name['detail']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONFAILED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_GENERATIONFAILED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONFAILED']._loaded_options = None
+  _globals['_GENERATIONFAILED']._serialized_options = b'\250\273\030\002'
+  _globals['_GENERATIONCANCELLED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_GENERATIONCANCELLED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONCANCELLED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_GENERATIONCANCELLED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_GENERATIONCANCELLED']._loaded_options = None
+  _globals['_GENERATIONCANCELLED']._serialized_options = b'\250\273\030\002'
+  _globals['_RUNCREATED']._serialized_start=118
+  _globals['_RUNCREATED']._serialized_end=299
+  _globals['_RUNENDED']._serialized_start=301
+  _globals['_RUNENDED']._serialized_end=404
+  _globals['_GENERATIONREQUESTED']._serialized_start=407
+  _globals['_GENERATIONREQUESTED']._serialized_end=693
+  _globals['_BRIEF']._serialized_start=696
+  _globals['_BRIEF']._serialized_end=995
+  _globals['_GENERATIONSTARTED']._serialized_start=998
+  _globals['_GENERATIONSTARTED']._serialized_end=1152
+  _globals['_GENERATIONSUCCEEDED']._serialized_start=1155
+  _globals['_GENERATIONSUCCEEDED']._serialized_end=1506
+  _globals['_GENERATIONFAILED']._serialized_start=1509
+  _globals['_GENERATIONFAILED']._serialized_end=1805
+  _globals['_GENERATIONCANCELLED']._serialized_start=1808
+  _globals['_GENERATIONCANCELLED']._serialized_end=2004
 # @@protoc_insertion_point(module_scope)

@@ -22,26 +22,61 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from writer.options.v1 import options_pb2 as writer_dot_options_dot_v1_dot_options__pb2
 from writer.types.v1 import types_pb2 as writer_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwriter/events/v1/images.proto\x12\x10writer.events.v1\x1a\x1bwriter/types/v1/types.proto\"\xdc\x02\n\x11ImagePromptsReady\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x12\n\ncontent_id\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rgeneration_id\x18\x07 \x01(\t\x12\x17\n\x0freservation_key\x18\x08 \x01(\t\x12\x30\n\nstop_after\x18\t \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\r\n\x05total\x18\n \x01(\x05\x12\x0f\n\x07version\x18\x0b \x01(\x05\x12\r\n\x05model\x18\x0c \x01(\t\x12\x15\n\rprompt_tokens\x18\r \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x0e \x01(\x05\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"\xda\x01\n\x12ImagePromptsFailed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x12\n\ncontent_id\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rgeneration_id\x18\x07 \x01(\t\x12\x17\n\x0freservation_key\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\"\xd8\x01\n\x0eImageRequested\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x10\n\x08image_id\x18\x05 \x01(\t\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x15\n\rgeneration_id\x18\x08 \x01(\t\x12\x17\n\x0freservation_key\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\"\xf0\x02\n\x0eImageGenerated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x10\n\x08image_id\x18\x05 \x01(\t\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x15\n\rgeneration_id\x18\x08 \x01(\t\x12\x17\n\x0freservation_key\x18\t \x01(\t\x12\x12\n\nimage_type\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x05\x12\r\n\x05total\x18\x0c \x01(\x05\x12\x11\n\tgenerated\x18\r \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0e \x01(\x05\x12\r\n\x05model\x18\x0f \x01(\t\x12\x15\n\rprompt_tokens\x18\x10 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x11 \x01(\x05\x12\x12\n\nrequest_id\x18\x12 \x01(\t\"\xa8\x02\n\x0bImageFailed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x10\n\x08image_id\x18\x05 \x01(\t\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x15\n\rgeneration_id\x18\x08 \x01(\t\x12\x17\n\x0freservation_key\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x05\x12\r\n\x05total\x18\x0c \x01(\x05\x12\x11\n\tgenerated\x18\r \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0e \x01(\x05\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"\xc6\x02\n\x11ImageSetCompleted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x12\n\ncontent_id\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rgeneration_id\x18\x07 \x01(\t\x12+\n\x05stage\x18\x08 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\x0f\n\x07version\x18\t \x01(\x05\x12\r\n\x05total\x18\n \x01(\x05\x12\x11\n\tgenerated\x18\x0b \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0c \x01(\x05\x12\x14\n\x0chas_featured\x18\r \x01(\x08\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dwriter/events/v1/images.proto\x12\x10writer.events.v1\x1a\x1fwriter/options/v1/options.proto\x1a\x1bwriter/types/v1/types.proto\"\xee\x02\n\x11ImagePromptsReady\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x12\n\ncontent_id\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rgeneration_id\x18\x07 \x01(\t\x12\x1d\n\x0freservation_key\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x30\n\nstop_after\x18\t \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\r\n\x05total\x18\n \x01(\x05\x12\x0f\n\x07version\x18\x0b \x01(\x05\x12\r\n\x05model\x18\x0c \x01(\t\x12\x15\n\rprompt_tokens\x18\r \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x0e \x01(\x05\x12\x18\n\nrequest_id\x18\x0f \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"\xec\x01\n\x12ImagePromptsFailed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x12\n\ncontent_id\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rgeneration_id\x18\x07 \x01(\t\x12\x1d\n\x0freservation_key\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x18\n\nrequest_id\x18\n \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"\xea\x01\n\x0eImageRequested\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x10\n\x08image_id\x18\x05 \x01(\t\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x15\n\rgeneration_id\x18\x08 \x01(\t\x12\x1d\n\x0freservation_key\x18\t \x01(\tB\x04\xb0\xbb\x18\x01\x12\x18\n\nrequest_id\x18\n \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x08\"\x82\x03\n\x0eImageGenerated\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x10\n\x08image_id\x18\x05 \x01(\t\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x15\n\rgeneration_id\x18\x08 \x01(\t\x12\x1d\n\x0freservation_key\x18\t \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\nimage_type\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x05\x12\r\n\x05total\x18\x0c \x01(\x05\x12\x11\n\tgenerated\x18\r \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0e \x01(\x05\x12\r\n\x05model\x18\x0f \x01(\t\x12\x15\n\rprompt_tokens\x18\x10 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x11 \x01(\x05\x12\x18\n\nrequest_id\x18\x12 \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"\xba\x02\n\x0bImageFailed\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x10\n\x08image_id\x18\x05 \x01(\t\x12\x12\n\ncontent_id\x18\x06 \x01(\t\x12\x0e\n\x06run_id\x18\x07 \x01(\t\x12\x15\n\rgeneration_id\x18\x08 \x01(\t\x12\x1d\n\x0freservation_key\x18\t \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x0f\n\x07version\x18\x0b \x01(\x05\x12\r\n\x05total\x18\x0c \x01(\x05\x12\x11\n\tgenerated\x18\r \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0e \x01(\x05\x12\x18\n\nrequest_id\x18\x0f \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\"\xd2\x02\n\x11ImageSetCompleted\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07site_id\x18\x02 \x01(\t\x12\x11\n\tsector_id\x18\x03 \x01(\t\x12\x14\n\x0cimage_set_id\x18\x04 \x01(\t\x12\x12\n\ncontent_id\x18\x05 \x01(\t\x12\x0e\n\x06run_id\x18\x06 \x01(\t\x12\x15\n\rgeneration_id\x18\x07 \x01(\t\x12+\n\x05stage\x18\x08 \x01(\x0e\x32\x1c.writer.types.v1.Stage.Value\x12\x0f\n\x07version\x18\t \x01(\x05\x12\r\n\x05total\x18\n \x01(\x05\x12\x11\n\tgenerated\x18\x0b \x01(\x05\x12\x0e\n\x06\x66\x61iled\x18\x0c \x01(\x05\x12\x14\n\x0chas_featured\x18\r \x01(\x08\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x18\n\nrequest_id\x18\x0f \x01(\tB\x04\xb0\xbb\x18\x01:\x04\xa8\xbb\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'writer.events.v1.images_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMAGEPROMPTSREADY']._serialized_start=81
-  _globals['_IMAGEPROMPTSREADY']._serialized_end=429
-  _globals['_IMAGEPROMPTSFAILED']._serialized_start=432
-  _globals['_IMAGEPROMPTSFAILED']._serialized_end=650
-  _globals['_IMAGEREQUESTED']._serialized_start=653
-  _globals['_IMAGEREQUESTED']._serialized_end=869
-  _globals['_IMAGEGENERATED']._serialized_start=872
-  _globals['_IMAGEGENERATED']._serialized_end=1240
-  _globals['_IMAGEFAILED']._serialized_start=1243
-  _globals['_IMAGEFAILED']._serialized_end=1539
-  _globals['_IMAGESETCOMPLETED']._serialized_start=1542
-  _globals['_IMAGESETCOMPLETED']._serialized_end=1868
+  _globals['_IMAGEPROMPTSREADY'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_IMAGEPROMPTSREADY'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEPROMPTSREADY'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMAGEPROMPTSREADY'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEPROMPTSREADY']._loaded_options = None
+  _globals['_IMAGEPROMPTSREADY']._serialized_options = b'\250\273\030\002'
+  _globals['_IMAGEPROMPTSFAILED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_IMAGEPROMPTSFAILED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEPROMPTSFAILED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMAGEPROMPTSFAILED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEPROMPTSFAILED']._loaded_options = None
+  _globals['_IMAGEPROMPTSFAILED']._serialized_options = b'\250\273\030\002'
+  _globals['_IMAGEREQUESTED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_IMAGEREQUESTED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEREQUESTED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMAGEREQUESTED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEREQUESTED']._loaded_options = None
+  _globals['_IMAGEREQUESTED']._serialized_options = b'\250\273\030\010'
+  _globals['_IMAGEGENERATED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_IMAGEGENERATED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEGENERATED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMAGEGENERATED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEGENERATED']._loaded_options = None
+  _globals['_IMAGEGENERATED']._serialized_options = b'\250\273\030\002'
+  _globals['_IMAGEFAILED'].fields_by_name['reservation_key']._loaded_options = None
+  _globals['_IMAGEFAILED'].fields_by_name['reservation_key']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEFAILED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMAGEFAILED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGEFAILED']._loaded_options = None
+  _globals['_IMAGEFAILED']._serialized_options = b'\250\273\030\002'
+  _globals['_IMAGESETCOMPLETED'].fields_by_name['request_id']._loaded_options = None
+  _globals['_IMAGESETCOMPLETED'].fields_by_name['request_id']._serialized_options = b'\260\273\030\001'
+  _globals['_IMAGESETCOMPLETED']._loaded_options = None
+  _globals['_IMAGESETCOMPLETED']._serialized_options = b'\250\273\030\002'
+  _globals['_IMAGEPROMPTSREADY']._serialized_start=114
+  _globals['_IMAGEPROMPTSREADY']._serialized_end=480
+  _globals['_IMAGEPROMPTSFAILED']._serialized_start=483
+  _globals['_IMAGEPROMPTSFAILED']._serialized_end=719
+  _globals['_IMAGEREQUESTED']._serialized_start=722
+  _globals['_IMAGEREQUESTED']._serialized_end=956
+  _globals['_IMAGEGENERATED']._serialized_start=959
+  _globals['_IMAGEGENERATED']._serialized_end=1345
+  _globals['_IMAGEFAILED']._serialized_start=1348
+  _globals['_IMAGEFAILED']._serialized_end=1662
+  _globals['_IMAGESETCOMPLETED']._serialized_start=1665
+  _globals['_IMAGESETCOMPLETED']._serialized_end=2003
 # @@protoc_insertion_point(module_scope)

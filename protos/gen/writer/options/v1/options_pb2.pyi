@@ -129,5 +129,13 @@ class MethodPolicy(_message.Message):
 Global___MethodPolicy: _TypeAlias = MethodPolicy  # noqa: Y015
 
 POLICY_FIELD_NUMBER: _builtins.int
+SHOWN_TO_FIELD_NUMBER: _builtins.int
+HIDDEN_FIELD_NUMBER: _builtins.int
 policy: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodPolicy]
 """The method's policy; every method has one."""
+shown_to: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___Access.Level.ValueType]
+"""The least a reader of the event streams needs to be told of this event; `internal` for
+what stays between the services. Every event declares it; one without is not shown.
+"""
+hidden: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""Left out of what readers of the event streams are told: keys and words of our own."""

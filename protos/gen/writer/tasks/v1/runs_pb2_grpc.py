@@ -70,6 +70,8 @@ class RunServiceServicer:
 
     def GetRun(self, request, context):
         """Returns one run with its generations.
+
+        Its changes can be watched as server-sent events at /api/v1/writer/runs/{id}/watch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,10 @@ class RunServiceStub:
     `request_id`.
     """
     GetRun: _grpc.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _runs_pb2.Run]
-    """Returns one run with its generations."""
+    """Returns one run with its generations.
+
+    Its changes can be watched as server-sent events at /api/v1/writer/runs/{id}/watch.
+    """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_runs_pb2.ListRunsRequest, _runs_pb2.ListRunsResponse]
     """Lists runs, newest first, without their generations."""
 
@@ -60,7 +63,10 @@ class RunServiceAsyncStub(RunServiceStub):
     `request_id`.
     """
     GetRun: _aio.UnaryUnaryMultiCallable[_runs_pb2.GetRunRequest, _runs_pb2.Run]  # type: ignore[assignment]
-    """Returns one run with its generations."""
+    """Returns one run with its generations.
+
+    Its changes can be watched as server-sent events at /api/v1/writer/runs/{id}/watch.
+    """
     ListRuns: _aio.UnaryUnaryMultiCallable[_runs_pb2.ListRunsRequest, _runs_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Lists runs, newest first, without their generations."""
 
@@ -87,7 +93,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _runs_pb2.GetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_runs_pb2.Run, _abc.Awaitable[_runs_pb2.Run]]:
-        """Returns one run with its generations."""
+        """Returns one run with its generations.
+
+        Its changes can be watched as server-sent events at /api/v1/writer/runs/{id}/watch.
+        """
 
     @_abc_1.abstractmethod
     def ListRuns(
