@@ -38,36 +38,11 @@ ACCOUNTS, SITES, TASKS, CONTENTS = 4, 3, 2_000, 200
 TERMS = (("category", 10), ("tag", 30))
 TERMS_EACH, BODY_CHARS, BODIES, CLUSTERS = 6, 8_000, 64, 10
 AT_ONCE = 500
-WORDS = [
-    "content",
-    "search",
-    "engine",
-    "keyword",
-    "cluster",
-    "article",
-    "reader",
-    "website",
-    "traffic",
-    "ranking",
-    "strategy",
-    "audience",
-    "topic",
-    "outline",
-    "section",
-    "heading",
-    "paragraph",
-    "example",
-    "practical",
-    "guide",
-    "compare",
-    "review",
-    "product",
-    "service",
-    "market",
-    "research",
-    "organic",
-    "growth",
-]
+WORDS = """
+    content search engine keyword cluster article reader website traffic ranking strategy audience
+    topic outline section heading paragraph example practical guide compare review product service
+    market research organic growth
+""".split()  # noqa: SIM905  a list of them would fill the screen
 
 
 @contextlib.contextmanager
