@@ -175,6 +175,10 @@ def _machine_s():
     return (sum(fields) - fields[3] - fields[4]) / TICKS_S
 
 
+def _list(ratios):
+    return " ".join(f"{ratio:.2f}" for ratio in ratios)
+
+
 def show(found, base, aims):
     """Prints medians and ratios to `base`: of each round, then their median."""
     for name, sides in found.items():
