@@ -183,16 +183,15 @@ def show(found, base, aims):
     """Prints medians and ratios to `base`: of each round, then their median."""
     for name, sides in found.items():
         print(f"\n{name} ({', '.join(f'{n} {w.answer_bytes} bytes' for n, w in sides.items())})")
-        print(
-            f"  {'':24} {'req/s':>8} {'ratio':>6} {'p50 ms':>7} {'p99 ms':>7} {'CPU ms':>7} {'ratio':>6}"
-        )
+        heads = ("req/s", "ratio", "p50 ms", "p99 ms", "CPU ms", "ratio")
+        print(f"  {'':24} {heads[0]:>8}" + "".join(f" {head:>7}" for head in heads[1:]))
         for target, windows in sides.items():
             ratios = [a / b for a, b in zip(windows.rate, sides[base].rate, strict=True)]
             print(
-                f"  {target:24} {windows.median('rate'):8.0f} {statistics.median(ratios):6.2f}"
+                f"  {target:24} {windows.median('rate'):8.0f} {statistics.median(ratios):7.2f}"
                 f" {windows.median('p50_ms'):7.1f} {windows.median('p99_ms'):7.1f}"
                 f" {windows.median('cpu_ms'):7.3f}"
-                f" {sides[base].median('cpu_ms') / max(windows.median('cpu_ms'), 1e-6):6.2f}"
+                f" {sides[base].median('cpu_ms') / max(windows.median('cpu_ms'), 1e-6):7.2f}"
                 f"  foreign {windows.median('foreign'):.2f}"
                 + (f"  FAILED {windows.failed}" if windows.failed else "")
                 + (
