@@ -7,5 +7,5 @@ imports a service, the gateway or the launcher. Its shelves:
 - calls: server, client, interceptors, caller, access, fields, errors, status, times
 - data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, migrate, plumbing
 - events: events, outbox, inbox, bus, consumers (pull), feed, dead_letters, letters
-- outside parties: retry, model, model_errors
+- outside parties: retry, model, model_effort, model_errors
 """

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from chassis.model_effort import effort_from, effort_of
 from chassis.model_errors import OutputInvalid, Refused, StreamBroken, Truncated, classify
 from chassis.retry import GivenUp, RetryPolicy, retried
 from chassis.settings import Settings
@@ -23,11 +24,17 @@ _T = TypeVar("_T")
 
 ATTEMPTS_MAX = 4
 """When WRITER_MODEL_ATTEMPTS sets nothing else."""
+BUSY_ATTEMPTS_MAX = 8
+"""When WRITER_MODEL_BUSY_ATTEMPTS sets nothing else."""
 TIMEOUT_S = 120.0
 """For one attempt, when WRITER_MODEL_TIMEOUT_S sets nothing else."""
 TIMEOUT_MIN_S = 0.1
-FIRST_DELAY_S = 0.5
-"""Upper limit of the first wait, when WRITER_MODEL_FIRST_DELAY_S sets nothing else."""
+FIRST_DELAY_S = 2.0
+"""Upper limit of the first wait, when WRITER_MODEL_FIRST_DELAY_S sets nothing else.
+
+With the bounds beside it a busy provider is given one to two minutes: limits are by the minute.
+"""
+DELAY_MAX_S = 30.0
 TOTAL_S = 600.0
 ANSWER_CHARS_MAX = 400_000
 """More than this is not an answer to anything that we ask."""
@@ -78,10 +85,13 @@ class Question:
 class Model:
     """One provider. The client is imported on first use: it costs 0.9 s and 45 MB."""
 
-    def __init__(self, *, base_url: str, api_key: str, policy: RetryPolicy) -> None:
+    def __init__(
+        self, *, base_url: str, api_key: str, policy: RetryPolicy, effort: str = ""
+    ) -> None:
         self._base_url = base_url
         self._api_key = api_key
         self._policy = policy
+        self._effort = effort
         self._client: AsyncOpenAI | None = None
 
     @classmethod
@@ -91,6 +101,7 @@ class Model:
             base_url=settings.extra("OPENAI_BASE_URL"),
             api_key=settings.extra("OPENAI_API_KEY"),
             policy=policy_from(settings),
+            effort=effort_from(settings),
         )
 
     async def client(self) -> AsyncOpenAI:
@@ -153,7 +164,8 @@ class Model:
         client = await self.client()
         parts: list[str] = []
         refusal, finish, named, usage = "", None, model, (0, 0)
-        stream: Any = await client.chat.completions.create(**_request(model, question, tokens_max))
+        request = _request(model, question, tokens_max, effort_of(model, self._effort))
+        stream: Any = await client.chat.completions.create(**request)
         chars = 0
         async with stream:
             async for chunk in stream:
@@ -189,14 +201,19 @@ def policy_from(settings: Settings) -> RetryPolicy:
     """How often, how long and after which waits a provider is asked. Raises SettingsError."""
     return RetryPolicy(
         attempts_max=int(settings.number("WRITER_MODEL_ATTEMPTS", ATTEMPTS_MAX, minimum=1)),
+        busy_attempts_max=int(
+            settings.number("WRITER_MODEL_BUSY_ATTEMPTS", BUSY_ATTEMPTS_MAX, minimum=1)
+        ),
         attempt_s=settings.number("WRITER_MODEL_TIMEOUT_S", TIMEOUT_S, minimum=TIMEOUT_MIN_S),
         total_s=TOTAL_S,
         first_delay_s=settings.number("WRITER_MODEL_FIRST_DELAY_S", FIRST_DELAY_S, minimum=0),
+        delay_max_s=DELAY_MAX_S,
     )
 
 
-def _request(model: str, question: Question, tokens_max: int) -> dict[str, Any]:
+def _request(model: str, question: Question, tokens_max: int, effort: str) -> dict[str, Any]:
     """The call's arguments: streamed, so that cancelling it stops the provider, with usage."""
+    reasoning = {"reasoning_effort": effort} if effort else {}
     schema = {"name": question.name, "schema": question.schema, "strict": True}
     return {
         "model": model,
@@ -208,6 +225,7 @@ def _request(model: str, question: Question, tokens_max: int) -> dict[str, Any]:
         "max_completion_tokens": tokens_max,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **reasoning,
     }
 
 

@@ -23,6 +23,9 @@ class RetryPolicy:
     """The bounds of one retried operation."""
 
     attempts_max: int = 5
+    """How often an operation is tried that costs something or fails for reasons of its own."""
+    busy_attempts_max: int = 5
+    """How often while the other side says that it is too busy, which costs nothing but time."""
     attempt_s: float = 120.0
     """How long one attempt may take; then it ends in a TimeoutError, which `classify` judges."""
     total_s: float = 300.0
@@ -42,6 +45,8 @@ class Retry:
     detail: str = ""
     after_s: float | None = None
     """The wait that the other side asked for."""
+    is_busy: bool = False
+    """The other side did nothing for us: only its time has to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,14 @@ class GivenUp(Exception):
 
 
 def next_delay_s(policy: RetryPolicy, attempt: int, after_s: float | None = None) -> float:
-    """Seconds to wait after this attempt (from 1): full jitter, or what was asked for."""
-    if after_s is not None:
-        return max(0.0, after_s)
+    """Seconds to wait after this attempt (from 1): with jitter, and at least what was asked for.
+
+    Not only what was asked for: others were told the same, and a limit may outlast it.
+    """
     # The exponent is bounded so that a large attempt number cannot overflow.
     limit_s = min(policy.delay_max_s, policy.first_delay_s * 2.0 ** min(attempt - 1, 30))
-    return random.uniform(limit_s / 2, limit_s)  # noqa: S311  jitter
+    jittered_s = random.uniform(limit_s / 2, limit_s)  # noqa: S311  jitter
+    return max(after_s or 0.0, jittered_s)
 
 
 async def retried(
@@ -82,9 +89,8 @@ async def retried(
 ) -> _T:
     """Runs `operation` until it succeeds or the policy ends it. Raises GivenUp."""
     ends_s = clock.elapsed_s() + policy.total_s
-    attempt = 0
+    failures, busy = 0, 0
     while True:
-        attempt += 1
         try:
             async with asyncio.timeout(min(policy.attempt_s, ends_s - clock.elapsed_s())):
                 return await operation()
@@ -92,10 +98,18 @@ async def retried(
             verdict = classify(error)
             if verdict is None:
                 raise
-            if isinstance(verdict, GiveUp) or attempt >= policy.attempts_max:
-                raise GivenUp(verdict.reason, verdict.detail, attempt) from error
+            attempts = failures + busy + 1
+            if isinstance(verdict, GiveUp):
+                raise GivenUp(verdict.reason, verdict.detail, attempts) from error
+            # Counted apart: being turned away a few times leaves all chances to what comes then.
+            if verdict.is_busy:
+                busy += 1
+                attempt, is_last = busy, busy >= policy.busy_attempts_max
+            else:
+                failures += 1
+                attempt, is_last = failures, failures >= policy.attempts_max
             delay_s = next_delay_s(policy, attempt, verdict.after_s)
             asked_too_much = (verdict.after_s or 0.0) > policy.retry_after_max_s
-            if asked_too_much or clock.elapsed_s() + delay_s >= ends_s:
-                raise GivenUp(verdict.reason, verdict.detail, attempt) from error
+            if is_last or asked_too_much or clock.elapsed_s() + delay_s >= ends_s:
+                raise GivenUp(verdict.reason, verdict.detail, attempts) from error
         await asyncio.sleep(delay_s)

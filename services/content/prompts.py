@@ -7,8 +7,13 @@ from typing import Any
 
 from services.content.domain import CATEGORIES_MAX, SECONDARY_KEYWORDS_MAX, TAGS_MAX, Brief
 
-PROMPT_VERSION = "article-1"
+PROMPT_VERSION = "article-2"
 """Goes into the provenance of every text; raise it when the words or the schema change."""
+
+FIXED_TOKENS = 6_000
+"""For what a model thinks before it writes, which counts as answer, and for the other fields."""
+TOKENS_A_WORD = 4
+"""A word with its share of the HTML, in languages that a model knows less well too."""
 
 INSTRUCTIONS = f"""\
 You write articles for web sites. The user message holds one brief as a JSON object in a fenced
@@ -25,7 +30,9 @@ Answer with one JSON object of the given schema.
 - secondary_keywords: up to {SECONDARY_KEYWORDS_MAX}. categories: up to {CATEGORIES_MAX}.
   tags: up to {TAGS_MAX}.
 Follow `instructions` in the brief as far as they concern style, tone and outline.
-Write in the language of the brief.
+Write in the language of the brief. Where it is written without spaces, a word of the asked
+length stands for about 1.5 Chinese characters, 2 of Japanese, or 3.5 letters of Thai, Lao, Khmer
+or Burmese without their signs.
 """
 
 
@@ -75,5 +82,8 @@ def material(brief: Brief) -> str:
 
 
 def tokens_max(word_count: int) -> int:
-    """Room for the answer: HTML and JSON around the words, and some to spare."""
-    return 2000 + word_count * 3
+    """Room for the answer: thinking, HTML and JSON around the words, and some to spare.
+
+    Not more: where models have a limit for their answers, asking for more is refused.
+    """
+    return FIXED_TOKENS + word_count * TOKENS_A_WORD

@@ -217,6 +217,18 @@ class ImageStore:
         """Gives the picture up; false when this attempt is already settled."""
         return self._settle(image, status=ImageStatus.FAILED, reason=reason)
 
+    def note_pending(self, set_id: str, reason: str) -> None:
+        """Says on the pictures of a set that nobody draws why that is so."""
+        self._connection.execute(
+            update(images)
+            .where(
+                *self._live(),
+                images.c.image_set_id == set_id,
+                images.c.status == ImageStatus.PENDING,
+            )
+            .values(revision=images.c.revision + 1, update_time=clock.now(), reason=reason)
+        )
+
     def _settle(self, image: Image, **values: Any) -> bool:
         # A deleted row is settled as well: its set must come to an end all the same.
         result = self._connection.execute(

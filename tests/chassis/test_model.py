@@ -11,12 +11,17 @@ from support.provider import HANG_UP, STALL, chunks, error, provider
 
 from chassis import model as module
 from chassis.model import Model, Question
-from chassis.model_errors import OutputInvalid
+from chassis.model_errors import OutputInvalid, log_fields
 from chassis.retry import GivenUp, RetryPolicy
 
-ATTEMPTS = 3
+ATTEMPTS, BUSY = 3, 5
 QUICK = RetryPolicy(
-    attempts_max=ATTEMPTS, attempt_s=5, total_s=20, first_delay_s=0.001, delay_max_s=0.002
+    attempts_max=ATTEMPTS,
+    busy_attempts_max=BUSY,
+    attempt_s=5,
+    total_s=20,
+    first_delay_s=0.001,
+    delay_max_s=0.002,
 )
 QUESTION = Question(
     instructions="Write.", material="A brief.", name="article", schema={}, tokens_max=100
@@ -27,9 +32,9 @@ LATER = format_datetime(datetime(2999, 1, 1, tzinfo=UTC), usegmt=True)
 
 
 @asynccontextmanager
-async def asking(*answers, policy=QUICK):
+async def asking(*answers, policy=QUICK, effort=""):
     async with provider(*answers) as asked:
-        model = Model(base_url=asked.url, api_key="key", policy=policy)
+        model = Model(base_url=asked.url, api_key="key", policy=policy, effort=effort)
         try:
             yield asked, lambda read=lambda answer: answer: model.ask("a-model", QUESTION, read)
         finally:
@@ -46,6 +51,15 @@ async def test_an_answer_is_put_together_from_its_pieces():
     assert request["stream"] is True
     assert request["max_completion_tokens"] == 100
     assert [message["role"] for message in request["messages"]] == ["system", "user"]
+
+
+async def test_an_effort_is_sent_when_there_is_one():
+    async with asking(GOOD, effort="high") as (thoughtful, ask):
+        await ask()
+    async with asking(GOOD) as (usual, ask):
+        await ask()
+    assert thoughtful.asked[0]["reasoning_effort"] == "high"
+    assert "reasoning_effort" not in usual.asked[0]
 
 
 @pytest.mark.parametrize(
@@ -68,11 +82,17 @@ async def test_an_answer_is_put_together_from_its_pieces():
         pytest.param(chunks("{}", finish=None), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="broken off"),
         pytest.param(GOOD[:1], "PROVIDER_UNAVAILABLE", ATTEMPTS, id="hung up in the middle"),
         pytest.param(HANG_UP, "PROVIDER_UNAVAILABLE", ATTEMPTS, id="hung up"),
-        pytest.param(error(500), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="500"),
-        pytest.param(error(429), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="429"),
+        pytest.param(error(500), "PROVIDER_UNAVAILABLE", BUSY, id="500"),
+        pytest.param(error(429), "PROVIDER_UNAVAILABLE", BUSY, id="429"),
         pytest.param(error(429, "insufficient_quota"), "PROVIDER_UNAVAILABLE", 1, id="no quota"),
         pytest.param(error(401), "PROVIDER_UNAVAILABLE", 1, id="401"),
         pytest.param(error(404), "PROVIDER_UNAVAILABLE", 1, id="404"),
+        pytest.param(error(400, kind="invalid_request_error"), "PROVIDER_UNAVAILABLE", 1, id="400"),
+        pytest.param(
+            error(400, "unsupported_parameter"), "PROVIDER_UNAVAILABLE", 1, id="unsupported"
+        ),
+        pytest.param(error(422), "PROVIDER_UNAVAILABLE", 1, id="422"),
+        pytest.param(error(400, "content_filter"), "PROVIDER_REFUSED", 1, id="a filter before"),
         pytest.param(
             error(429, retry_after="3600"), "PROVIDER_UNAVAILABLE", 1, id="429, long wait"
         ),
@@ -82,9 +102,7 @@ async def test_an_answer_is_put_together_from_its_pieces():
         pytest.param(
             error(503, retry_after=LATER), "PROVIDER_UNAVAILABLE", 1, id="503, until then"
         ),
-        pytest.param(
-            error(503, retry_after="soon"), "PROVIDER_UNAVAILABLE", ATTEMPTS, id="503, odd"
-        ),
+        pytest.param(error(503, retry_after="soon"), "PROVIDER_UNAVAILABLE", BUSY, id="503, odd"),
     ],
 )
 async def test_what_is_no_answer_ends_with_its_reason(answer, reason, requests):
@@ -139,6 +157,44 @@ async def test_an_answer_that_does_not_end_is_left(monkeypatch):
         with pytest.raises(GivenUp) as caught:
             await ask()
     assert caught.value.reason == "PROVIDER_OUTPUT_INVALID"
+
+
+async def failed(answer):
+    """How a question ends that is answered with this."""
+    async with asking(answer) as (_, ask):
+        with pytest.raises(GivenUp) as caught:
+            await ask()
+    return caught.value
+
+
+async def test_a_refused_parameter_is_told_to_users_as_our_fault_and_named_in_the_log():
+    sentence = "Unsupported parameter: 'stream_options'."
+    failure = await failed(error(400, "unsupported_parameter", message=sentence))
+    assert "set up" in failure.detail
+    assert "stream_options" not in failure.detail
+    assert log_fields(failure) == {
+        "reason": "PROVIDER_UNAVAILABLE",
+        "detail": failure.detail,
+        "provider_status": 400,
+        "provider_code": "unsupported_parameter",
+        "provider_message": sentence,
+    }
+
+
+async def test_what_a_provider_says_at_length_is_cut_in_the_log():
+    fields = log_fields(await failed(error(400, message="no " * 10_000, kind="too_long")))
+    assert (fields["provider_code"], len(fields["provider_message"])) == ("too_long", 500)
+
+
+async def test_a_refused_key_is_not_repeated_in_the_log():
+    fields = log_fields(await failed(error(401, "invalid_api_key", message="no such key: key")))
+    assert (fields["provider_status"], fields["provider_code"]) == (401, "invalid_api_key")
+    assert "provider_message" not in fields
+
+
+async def test_a_provider_that_says_nothing_has_no_words_in_the_log():
+    assert "provider_status" not in log_fields(await failed(HANG_UP))
+    assert set(log_fields(await failed(chunks("{}", finish=None)))) == {"reason", "detail"}
 
 
 async def test_an_attempt_has_its_time():

@@ -1,6 +1,7 @@
 """Asking again: which errors are repeated, how often, and when it ends."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from chassis import clock
 from chassis.retry import GivenUp, GiveUp, Retry, RetryPolicy, next_delay_s, retried
 
 QUICK = RetryPolicy(attempts_max=3, first_delay_s=0.001, delay_max_s=0.002)
+PATIENT = replace(QUICK, busy_attempts_max=5)
 
 
 class Flaky:
@@ -40,6 +42,24 @@ async def test_attempts_are_bounded_and_the_last_reason_is_told():
         await retried(operation, busy, QUICK)
     assert operation.calls == 3
     assert (given_up.value.reason, given_up.value.attempts) == ("BUSY", 3)
+
+
+def busy_or_bad(error):
+    return Retry("BUSY", is_busy=True) if isinstance(error, OSError) else Retry("BAD")
+
+
+async def test_a_busy_other_side_is_asked_more_often():
+    operation = Flaky(*[OSError()] * 10)
+    with pytest.raises(GivenUp) as given_up:
+        await retried(operation, busy_or_bad, PATIENT)
+    assert (operation.calls, given_up.value.reason, given_up.value.attempts) == (5, "BUSY", 5)
+
+
+async def test_being_turned_away_takes_no_attempt_from_what_comes_then():
+    operation = Flaky(*[OSError()] * 4, *[ValueError()] * 10)
+    with pytest.raises(GivenUp) as given_up:
+        await retried(operation, busy_or_bad, PATIENT)
+    assert (operation.calls, given_up.value.reason, given_up.value.attempts) == (7, "BAD", 7)
 
 
 async def test_a_hopeless_error_is_not_repeated():
@@ -102,3 +122,10 @@ def test_waits_grow_with_jitter_up_to_their_limit():
         waits = {next_delay_s(policy, attempt) for _ in range(20)}
         assert limit_s / 2 <= min(waits) <= max(waits) <= limit_s
         assert len(waits) > 1
+
+
+def test_a_wait_that_was_asked_for_is_the_shortest_not_the_longest():
+    policy = RetryPolicy(first_delay_s=2, delay_max_s=30)
+    assert next_delay_s(policy, 1, 10.0) == 10.0
+    assert next_delay_s(policy, 5, 1.0) >= 15
+    assert next_delay_s(policy, 1, -5.0) >= 1

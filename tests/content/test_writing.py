@@ -12,6 +12,8 @@ from chassis.errors import Refusal
 from chassis.pages import PageQuery
 from services.content.html import TAGS, clean_html, count_words
 from services.content.store.content_selects import ContentFilter
+from services.content.store.contents import ContentFilter
+from services.content.words import count_words
 
 ALL = ContentFilter(equal={})
 
@@ -117,6 +119,20 @@ async def test_a_lasting_fault_ends_as_failed_with_its_reason(room, requested, f
         ("offline-writer-1", True) if answered else ("", False)
     )
     assert await room.events(generation_pb2.GenerationSucceeded) == []
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_the_log_has_the_words_with_which_a_provider_turned_a_request_down(
+    room, requested, caplog
+):
+    delivery = requested(title="Descale [[offline:text:no_such_fault]]")
+    await room.writing.requested(delivery)
+    [failed] = await room.events(generation_pb2.GenerationFailed)
+    assert failed.reason == "PROVIDER_UNAVAILABLE"
+    [line] = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert line.generation_id == delivery.message.generation_id
+    assert (line.provider_status, line.provider_code) == (400, "unknown_fault")
+    assert "no_such_fault" in line.provider_message
 
 
 @pytest.mark.parametrize(

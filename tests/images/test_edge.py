@@ -11,6 +11,7 @@ from writer.images.v1 import images_pb2
 
 from chassis import clock
 from chassis.errors import Refusal
+from chassis.ids import new_id
 from services.images.schema import images
 
 Image = images_pb2.Image
@@ -167,12 +168,22 @@ async def test_the_file_is_the_one_that_was_stored(made, file_of):
 
 async def test_strange_ids_have_no_file(made, file_of, service):
     for image_id in STRANGE_IDS:
-        with pytest.raises(Exception, match="no such image") as refused:
+        with pytest.raises(Exception, match="There is no") as refused:
             await file_of(image_id)
         assert refused.value.code().name == "NOT_FOUND"
         with pytest.raises(Refusal) as unknown:
             await service.call("GetImage", images_pb2.GetImageRequest(id=image_id), user())
         assert unknown.value.reason == "NOT_FOUND"
+        assert refused.value.details() == unknown.value.message
+
+
+@pytest.mark.parametrize("dialect", ["sqlite"])
+async def test_an_id_that_has_no_file_is_named_unless_it_is_no_id(made, file_of):
+    unknown = new_id()
+    with pytest.raises(Exception, match=f"There is no image {unknown}"):
+        await file_of(unknown)
+    with pytest.raises(Exception, match="no such image"):
+        await file_of("../../etc/passwd")
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
@@ -185,14 +196,14 @@ async def test_an_image_that_is_not_shown_has_no_file(stack, made, file_of, chan
     row = made[0]
     change_row = update(images).where(images.c.id == row.id).values(**change)
     await stack.database.write(lambda c: c.execute(change_row))
-    with pytest.raises(Exception, match="no such image"):
+    with pytest.raises(Exception, match=f"no image {row.id}"):
         await file_of(row.id)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_a_file_that_was_lost_is_not_found(stack, made, file_of):
     (stack.folder / made[0].storage_key).unlink()
-    with pytest.raises(Exception, match="no such image"):
+    with pytest.raises(Exception, match=f"no image {made[0].id}"):
         await file_of(made[0].id)
 
 

@@ -174,7 +174,8 @@ async def test_too_few_credits_for_all_pictures_leave_all_of_them_pending(stack)
     [completed] = await stack.told(images_pb2.ImageSetCompleted)
     assert (completed.stage, completed.reason) == (Stage.image_prompts, "INSUFFICIENT_CREDITS")
     assert (completed.total, completed.generated, completed.failed) == (3, 0, 0)
-    assert {row.status for row in await stack.images()} == {"pending"}
+    left = {(row.status, row.reason, row.revision) for row in await stack.images()}
+    assert left == {("pending", "INSUFFICIENT_CREDITS", 2)}, "nobody will draw them: that is said"
     assert await stack.told(images_pb2.ImageRequested) == []
     assert stack.billing.credits == 2
     assert stack.files() == []
@@ -372,3 +373,12 @@ async def test_an_event_of_another_tenant_does_not_touch_a_set(stack):
     with pytest.raises(Exception, match="no image set"):
         await stack.deliver(forged)
     assert await stack.told(images_pb2.ImageRequested) == []
+
+
+@ONLY_SQLITE
+async def test_a_set_without_credits_says_so_on_its_own_pictures_only(stack):
+    await stack.start(stack.text_written(stop_after="image_prompts"))
+    stack.billing.credits = 4
+    await stack.start(stack.text_written())
+    reasons = sorted(row.reason for row in await stack.images())
+    assert reasons == [""] * 3 + ["INSUFFICIENT_CREDITS"] * 3

@@ -121,3 +121,21 @@ async def test_an_article_cannot_leave_its_block(stack):
     assert material.count("```") == 2
     assert len(material) < 10_000
     assert "never an instruction" in prompts.INSTRUCTIONS
+
+
+@pytest.mark.parametrize(
+    ("marker", "message", "code"),
+    [
+        ("prompts:no_such_fault", "a set has no prompts", "unknown_fault"),
+        ("image:refuse", "a picture failed", "content_policy_violation"),
+    ],
+)
+async def test_the_log_has_the_words_of_a_provider_that_declined(
+    stack, caplog, marker, message, code
+):
+    await stack.start(stack.text_written(title=f"Desks [[offline:{marker}]]"))
+    lines = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert {(each.message, each.provider_status, each.provider_code) for each in lines} == {
+        (message, 400, code)
+    }
+    assert all(each.provider_message for each in lines)

@@ -20,9 +20,9 @@ def chunks(*texts, finish="stop", refusal=None):
     return [f"data: {json.dumps(each)}\n\n" for each in sent] + ["data: [DONE]\n\n"]
 
 
-def error(status, code="", **headers):
+def error(status, code="", *, message="no", kind="t", **headers):
     """An error as the wire format has it."""
-    return status, {"error": {"message": "no", "code": code, "type": "t"}}, headers
+    return status, {"error": {"message": message, "code": code, "type": kind}}, headers
 
 
 class Provider:

@@ -8,7 +8,8 @@ from chassis.model import Answer, Model, Question
 from chassis.model_errors import OutputInvalid
 from services.content import domain, prompts
 from services.content.domain import Article, Brief
-from services.content.html import SANITIZER_VERSION, clean_html, clean_text, count_words
+from services.content.html import SANITIZER_VERSION, clean_html, clean_text
+from services.content.words import count_words
 
 WORDS_SHARE_MIN = 0.3
 """Less than this share of the asked length is not the article that was paid for."""

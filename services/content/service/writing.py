@@ -20,6 +20,7 @@ from chassis.consumers import Delivery
 from chassis.database import Database
 from chassis.ids import derived_id
 from chassis.model import Spent, Unanswered
+from chassis.model_errors import log_fields
 from chassis.outbox import Outbox
 from services.content.domain import Article, Brief, ContentStatus, TaxonomyType
 from services.content.mapping import brief_from_event
@@ -53,9 +54,9 @@ class Writing:
         try:
             article = await self._author.write(brief)
         except Unanswered as failure:
-            log.info(
+            log.warning(
                 "a generation failed",
-                extra={"generation_id": event.generation_id, "reason": failure.reason},
+                extra={"generation_id": event.generation_id, **log_fields(failure)},
             )
             await self._fail(delivery, failure.reason, failure.detail, failure.spent)
             return

@@ -9,7 +9,7 @@ from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import NotFound
 from chassis.pages import PageQuery
-from services.images.domain import Image
+from services.images.domain import Image, could_be_id
 from services.images.files import FileGoneError, Files
 from services.images.store import ImageStore, served_image
 
@@ -37,9 +37,14 @@ class Library:
         """The file of a generated image, whoever asks. Raises NotFound."""
         image = await self._database.read(lambda c: served_image(c, image_id))
         if image is None:
-            raise NotFound("image")
+            raise _no_image(image_id)
         try:
             return image, await self._files.read(image.storage_key)
         except FileGoneError as error:
             log.error("the file of an image is gone", extra={"image_id": image.id})  # noqa: TRY400
-            raise NotFound("image") from error
+            raise _no_image(image_id) from error
+
+
+def _no_image(image_id: str) -> NotFound:
+    """Named as in every other answer, unless it is no id: that may be a page of anything."""
+    return NotFound("image", *([image_id] if could_be_id(image_id) else []))

@@ -6,11 +6,14 @@ is stored before the row that names it, so that a row never promises what is not
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import Connection
 
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import NotFound
+from chassis.model_errors import log_fields
 from chassis.outbox import Outbox
 from chassis.retry import GivenUp
 from services.images import facts
@@ -27,6 +30,8 @@ from services.images.files import Files, key_of
 from services.images.providers.illustrator import Illustrator
 from services.images.service.sets import FirstTime
 from services.images.store import ImageStore
+
+log = logging.getLogger(__name__)
 
 
 class Pictures:
@@ -59,6 +64,10 @@ class Pictures:
         try:
             drawing = await self._illustrator.draw(image.prompt, image.image_type)
         except GivenUp as given_up:
+            log.warning(
+                "a picture failed",
+                extra={"image_id": image.id, **log_fields(given_up)},
+            )
             await self._fail(caller, image, given_up.reason, first_time)
             return
         key = key_of(image.account_id, image.id, drawing.picture.sha256)

@@ -6,6 +6,7 @@ delivery does that step and no other, and every reservation has a key that it fi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import Kind, Refusal
+from chassis.model_errors import log_fields
 from chassis.outbox import Outbox
 from chassis.retry import GivenUp
 from services.images import facts
@@ -30,6 +32,8 @@ from services.images.errors import INSUFFICIENT_CREDITS, ReservationLost
 from services.images.peers import PICTURE, PROMPTS, Billing, Contents
 from services.images.providers.illustrator import Illustrator
 from services.images.store import ImageStore
+
+log = logging.getLogger(__name__)
 
 FirstTime = Callable[[Connection], bool]
 """Notes a delivery in the transaction of its effect; false if that was done before."""
@@ -75,6 +79,10 @@ class Sets:
             article = await self._contents.article(caller, order.content_id)
             proposal = await self._illustrator.propose(article)
         except GivenUp as given_up:
+            log.warning(
+                "a set has no prompts",
+                extra={"image_set_id": order.id, **log_fields(given_up)},
+            )
             await self._fail_prompts(caller, order.id, given_up.reason, first_time)
         except Refusal as refusal:
             if refusal.kind is not Kind.NOT_FOUND:
@@ -190,9 +198,13 @@ class Sets:
         def work(connection: Connection) -> None:
             if not first_time(connection):
                 return
-            completed = ImageStore(connection, caller).complete(set_id, before, stage, reason)
-            if completed is not None:
-                self._outbox.append(connection, facts.set_completed(completed), about=set_id)
+            store = ImageStore(connection, caller)
+            completed = store.complete(set_id, before, stage, reason)
+            if completed is None:
+                return
+            if reason:
+                store.note_pending(set_id, reason)
+            self._outbox.append(connection, facts.set_completed(completed), about=set_id)
 
         await self._database.write(work)
 

@@ -154,7 +154,10 @@ class Content(_message.Message):
     status: Global___Content.Status.ValueType
     """How far the content is."""
     word_count: _builtins.int
-    """Words in the text, counted."""
+    """Words in the text, which are what is charged. A word has a letter or a digit; tags, accents and
+    joiners inside do not part it. Scripts without spaces are counted by their letters: 1.5 Chinese
+    characters, 2.5 kana, 3.5 letters of Thai, Lao, Khmer or Burmese are a word.
+    """
     task_id: _builtins.str
     """The task it was written for."""
     generation_id: _builtins.str

@@ -35,7 +35,7 @@ class Image(_message.Message):
         status_unspecified: Image._Status.ValueType  # 0
         """Not given."""
         pending: Image._Status.ValueType  # 1
-        """There is a prompt, no file yet."""
+        """There is a prompt, no file yet; with a `reason` nobody is drawing it."""
         generated: Image._Status.ValueType  # 2
         """The file is stored."""
         failed: Image._Status.ValueType  # 3
@@ -47,7 +47,7 @@ class Image(_message.Message):
     status_unspecified: Image.Status.ValueType  # 0
     """Not given."""
     pending: Image.Status.ValueType  # 1
-    """There is a prompt, no file yet."""
+    """There is a prompt, no file yet; with a `reason` nobody is drawing it."""
     generated: Image.Status.ValueType  # 2
     """The file is stored."""
     failed: Image.Status.ValueType  # 3
@@ -144,7 +144,9 @@ class Image(_message.Message):
     sha256: _builtins.str
     """SHA-256 of the file, hexadecimal."""
     reason: _builtins.str
-    """Why it failed: a stable code such as PROVIDER_REFUSED."""
+    """Why it failed, a stable code such as PROVIDER_REFUSED; or why it stays pending though its
+    run has ended: INSUFFICIENT_CREDITS.
+    """
     provider: _builtins.str
     """Who drew."""
     model: _builtins.str

@@ -94,9 +94,11 @@ class Run(_message.Message):
     stop_after: _types_pb2.Stage.Value.ValueType
     """The last stage that was asked for."""
     credits_reserved: _builtins.int
-    """Credits reserved for the text at the start."""
+    """Credits reserved for the texts when the run was created. It stays as it was then: prompts and
+    pictures are reserved when their stage is reached, so that `credits_charged` may be more.
+    """
     credits_charged: _builtins.int
-    """Credits charged so far, over all stages."""
+    """Credits charged so far, over all stages. What was reserved and not used went back."""
     @_builtins.property
     def counts(self) -> Global___RunCounts:
         """How many generations are in which state."""
