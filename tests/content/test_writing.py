@@ -10,9 +10,8 @@ from writer.events.v1 import content_pb2, generation_pb2
 from chassis.caller import Caller
 from chassis.errors import Refusal
 from chassis.pages import PageQuery
-from services.content.html import TAGS, clean_html, count_words
+from services.content.html import TAGS, clean_html
 from services.content.store.content_selects import ContentFilter
-from services.content.store.contents import ContentFilter
 from services.content.words import count_words
 
 ALL = ContentFilter(equal={})
