@@ -75,16 +75,26 @@ class InvalidFields(Refusal):
 
 
 class NotFound(Refusal):
-    """The thing does not exist, or belongs to somebody else: the answer is the same."""
+    """The thing does not exist, or belongs to somebody else: the answer is the same.
+
+    Metadata are strings, as ErrorInfo has them, so several `ids` are one, separated by commas.
+    """
 
     def __init__(self, resource: str, *ids: str) -> None:
         named = ", ".join(each[:ID_CHARS_MAX] for each in ids)
+        if len(ids) > 1:
+            message = f"There are no {_several(resource)} {named}."
+        else:
+            message = (
+                f"There is no {resource} {named}." if named else f"There is no such {resource}."
+            )
         super().__init__(
-            Kind.NOT_FOUND,
-            "NOT_FOUND",
-            f"There is no {resource} {named}." if named else f"There is no such {resource}.",
-            metadata={"resource": resource, "ids": named},
+            Kind.NOT_FOUND, "NOT_FOUND", message, metadata={"resource": resource, "ids": named}
         )
+
+
+def _several(resource: str) -> str:
+    return f"{resource[:-1]}ies" if resource.endswith("y") else f"{resource}s"
 
 
 class AlreadyExists(Refusal):

@@ -72,18 +72,18 @@ class _Search:
     def _narrow(
         self, desc: DescMessage, field: DescField, value: Any, path: str
     ) -> Iterator[Violation]:
-        element = element_of(field)
         if is_list(field):
             if not isinstance(value, list):
                 yield Violation(path, "must be a list")
                 return
             for index, item in enumerate(value):
                 if not self._fits(desc, field.name, [item]):
-                    yield from self._item(element, item, f"{path}[{index}]")
+                    yield from self._item(field, item, f"{path}[{index}]")
             return
-        yield from self._item(element, value, path)
+        yield from self._item(field, value, path)
 
-    def _item(self, element: Any, value: Any, path: str) -> Iterator[Violation]:
+    def _item(self, field: DescField, value: Any, path: str) -> Iterator[Violation]:
+        element = element_of(field)
         if (
             isinstance(element, DescMessage)
             and not element.type_name.startswith("google.protobuf.")
@@ -91,7 +91,7 @@ class _Search:
         ):
             yield from self.faults(element, value, f"{path}.")
             return
-        yield Violation(path, expected(element))
+        yield Violation(path, expected(field))
 
     def _fits(self, desc: DescMessage, key: str, value: Any) -> bool:
         self._probes += 1

@@ -25,6 +25,7 @@ _INT32 = frozenset({ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32})
 _INT = re.compile(r"-?[0-9]{1,10}")
 _BOOLS = {"true": True, "false": False}
 _TIMESTAMP = "google.protobuf.Timestamp"
+_RULES = "buf.validate.field"
 _WORDS = {
     ScalarType.STRING: "must be a string",
     ScalarType.BOOL: "must be true or false",
@@ -60,8 +61,9 @@ def names_of(enum: DescEnum) -> dict[str, int]:
     return {value.name: value.number for value in enum.values if value.number != 0}
 
 
-def expected(element: Element | None) -> str:
-    """What the field must be, for people."""
+def expected(field: DescField) -> str:
+    """What the field, or each item of a list, must be, for people."""
+    element = element_of(field)
     if isinstance(element, DescEnum):
         return f"must be one of {', '.join(names_of(element))}"
     if isinstance(element, DescMessage):
@@ -70,7 +72,31 @@ def expected(element: Element | None) -> str:
         return "must be an object"
     if element is None:
         return "must be an object"
-    return _WORDS.get(element, f"must be a whole number from {INT32_MIN} to {INT32_MAX}")
+    return _WORDS.get(element) or "must be a whole number from {} to {}".format(*_bounds(field))
+
+
+def _bounds(field: DescField) -> tuple[int, int]:
+    """The least and the greatest that the contract's rule allows; else what the type does."""
+    rules = next(
+        (
+            extension.type
+            for file in field.parent.file.dependencies
+            for extension in file.extensions
+            if extension.type_name == _RULES
+        ),
+        None,
+    )
+    options = field.proto.options
+    if rules is None or options is None or rules not in options:
+        return INT32_MIN, INT32_MAX
+    kind = options[rules].type
+    if kind is None or kind.field != "int32":
+        return INT32_MIN, INT32_MAX
+    least, greatest = kind.value.greater_than, kind.value.less_than
+    return (
+        INT32_MIN if least is None else int(least.value) + (least.field == "gt"),
+        INT32_MAX if greatest is None else int(greatest.value) - (greatest.field == "lt"),
+    )
 
 
 def parameter_parser(element: Element | None) -> Callable[[str], Any] | None:

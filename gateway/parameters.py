@@ -86,7 +86,7 @@ class Parameters:
             try:
                 fault = self._take(found, name, texts)
             except (*CONVERSION_ERRORS, KeyError):
-                fault = expected(element_of(self._known[name].field))
+                fault = self._expected(name)
             if fault:
                 faults.append(Violation(name, fault))
         if found.by_token and found.page > 1:
@@ -99,6 +99,12 @@ class Parameters:
         if faults:
             raise InvalidFields(*faults)
         return found
+
+    def _expected(self, name: str) -> str:
+        if self._paged and name == "page_size":
+            # The contract's 0 means the default; in a query that is said by leaving it out.
+            return f"must be a whole number from 1 to {PAGE_SIZE_MAX}"
+        return expected(self._known[name].field)
 
     def _take(self, found: Query, name: str, texts: list[str]) -> str | None:
         """Puts a parameter where it belongs; returns what is wrong with it, if anything."""

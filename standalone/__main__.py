@@ -8,11 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from standalone.place import USUAL
 from standalone.ports import USUAL_PORT
 from standalone.prepare import PACKAGES
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "var"
 PORT_MAX = 65_535
 PORT_CHARS_MAX = 5
 
@@ -49,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--data",
             type=Path,
-            default=DATA,
+            default=USUAL,
             metavar="DIR",
             help="folder of databases, events, pictures, keys and logs (%(default)s)",
         )

@@ -25,10 +25,11 @@ from standalone.stack import Stack
 CLUSTER = "Demo: home coffee"
 WITHIN_S = 900.0
 """For the whole run: real models take minutes for three articles with nine pictures."""
-SETTLE_S = 10.0
-"""Until the last charge has been booked after the run has ended."""
+SETTLE_S = 30.0
+"""Until the last charge has been booked, and has reached the run, after the run has ended."""
 POLL_S = 0.5
-FRESH = "`./writer demo --new-account` takes an account with all its credits."
+BOOKINGS_MAX = 100
+"""Of an account since our run began; three articles with their pictures make 15."""
 ENDED = frozenset({"succeeded", "partly_failed", "failed", "cancelled", "budget_reached"})
 
 
@@ -41,6 +42,8 @@ class Target:
     site_id: str
     sector_id: str
     model: str
+    fresh: str = ""
+    """How to get an account with all its credits, for people; empty where we cannot know."""
 
     @property
     def rest(self) -> Rest:
@@ -84,7 +87,7 @@ def target(arguments: argparse.Namespace, stops: up.StopRequests) -> Iterator[Ta
         stack = Stack(arguments.data, port=_usual_port(), interrupted=stops.any)
         with up.stopping(stack, stops):
             yield _of_stack(up.ready(stack), place, fresh=arguments.new_account)
-        print("This Writer has stopped; ./writer up brings it back with what was made.")
+        print(f"This Writer has stopped; ./writer up{place.option} brings it back with its data.")
 
 
 def _usual_port() -> int:
@@ -128,6 +131,7 @@ def _of_stack(said: Mapping[str, Any], place: Place, *, fresh: bool) -> Target:
         site_id=str(demo["site_id"]),
         sector_id=str(demo["sector_id"]),
         model=str(said["model"]),
+        fresh=f" `./writer demo --new-account{place.option}` takes one with all its credits.",
     )
 
 
@@ -143,29 +147,30 @@ def show(target: Target, stops: up.StopRequests) -> int:
         for brief in briefs
     ]
     print(f"Cluster “{CLUSTER}” with {len(tasks)} tasks. Generating with images …\n", flush=True)
-    run = _generate(rest, [str(task["id"]) for task in tasks], before)
+    run = _generate(target, [str(task["id"]) for task in tasks], before)
     run = _follow(rest, run, stops)
     reviewed = [_tell(target, generation) for generation in run["generations"]]
-    after = _settled(rest, stops)
+    after, charged = _settled(rest, run["id"], stops)
     print(
         f"Credits: {before.get('available', 0)} before, {after.get('available', 0)} after, "
-        f"{run.get('credits_charged', 0)} charged for this run."
+        f"{charged} charged for this run."
     )
     if run["state"] != "succeeded" or not all(reviewed):
-        hint = f" {FRESH}" if run["state"] == "budget_reached" else ""
+        hint = f" Its account ran dry.{target.fresh}" if run["state"] == "budget_reached" else ""
         print(f"writer: the run ended as {run['state']}.{hint}", file=sys.stderr)
         return 1
     return 0
 
 
-def _generate(rest: Rest, ids: list[str], before: Mapping[str, Any]) -> dict[str, Any]:
+def _generate(target: Target, ids: list[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    body = {"ids": ids, "stop_after": "images"}
     try:
-        return rest.post("writer/tasks/auto_generate_content", {"ids": ids, "stop_after": "images"})
+        return target.rest.post("writer/tasks/auto_generate_content", body)
     except Refused as refusal:
         if refusal.code != "INSUFFICIENT_CREDITS":
             raise
         raise Failure(
-            f"The account has {before.get('available', 0)} credits left, too few. {FRESH}"
+            f"Too few credits are left in the account: {before.get('available', 0)}.{target.fresh}"
         ) from refusal
 
 
@@ -226,11 +231,34 @@ def _tell(target: Target, generation: Mapping[str, Any]) -> bool:
     return bool(content["status"] == "review")
 
 
-def _settled(rest: Rest, stops: up.StopRequests) -> dict[str, Any]:
-    """The balance once nothing is held back for this run any more, or as it is by then."""
+def _settled(rest: Rest, run_id: str, stops: up.StopRequests) -> tuple[dict[str, Any], int]:
+    """The balance, and what the run was charged, once both have heard of every charge.
+
+    What is still held back at the end of the time belongs to other runs of the account. Raises
+    Failure when run and account do not agree by then, Interrupted when asked to stop.
+    """
     deadline = time.monotonic() + SETTLE_S
     while True:
+        # In this order: what is not held back any more has been booked by the second look.
         balance = rest.get_data("billing/credits/balance")
-        if not balance.get("reserved") or stops.any() or time.monotonic() > deadline:
-            return balance
+        booked = _booked(rest, run_id)
+        charged = int(rest.get_data(f"writer/runs/{run_id}").get("credits_charged", 0))
+        late = time.monotonic() > deadline
+        if charged == booked and (late or not balance.get("reserved")):
+            return balance, charged
+        if stops.any():
+            raise Interrupted
+        if late:
+            raise Failure(
+                f"After {SETTLE_S:g} s the run says that it cost {charged} credits, "
+                f"and the account was charged {booked} for it."
+            )
         time.sleep(POLL_S)
+
+
+def _booked(rest: Rest, run_id: str) -> int:
+    """What the account was charged for this run."""
+    newest = rest.get(
+        "billing/credits/transactions", ordering="-created_at", page_size=BOOKINGS_MAX
+    )
+    return -sum(int(row["amount"]) for row in newest["results"] if row.get("run_id") == run_id)

@@ -62,9 +62,11 @@ def last_words(path: Path) -> str:
     except OSError:
         return ""
     # What the tail begins with is the end of some line, unless it is all there is.
-    for line in reversed(lines[1:] if begin else lines):
-        if words := _complaint(line.strip()):
-            return words[:SENTENCE_CHARS_MAX]
+    lines = lines[1:] if begin else lines
+    for end in range(len(lines), 0, -1):
+        line = lines[end - 1].strip()
+        if words := _complaint(line):
+            return (_raised(lines[:end]) if words == line else words)[:SENTENCE_CHARS_MAX]
     return ""
 
 
@@ -80,4 +82,18 @@ def _complaint(line: str) -> str:
     if logging.getLevelNamesMapping().get(str(level), logging.ERROR) < logging.WARNING:
         return ""
     exception = str(record.get("exception", "")).strip().splitlines()
-    return ": ".join([message, *exception[-1:]])
+    return ": ".join([message, *([_raised(exception)] if exception else [])])
+
+
+def _raised(lines: list[str]) -> str:
+    """What the traceback at the end says first; the last line where there is none.
+
+    The message may go on over many lines, with a statement and a link to a manual.
+    """
+    for begin in range(len(lines) - 1, -1, -1):
+        if lines[begin].startswith("{"):
+            # A line of the log itself: what is before it has been outlived.
+            break
+        if lines[begin].startswith("Traceback "):
+            return next((line for line in lines[begin + 1 :] if line[:1].strip()), lines[-1])
+    return lines[-1].strip()

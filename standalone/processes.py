@@ -24,6 +24,8 @@ IMPORT_WITHIN_S = 60.0
 ANSWER_WITHIN_S = 10.0
 CLOSE_WITHIN_S = 5.0
 NEWS_BYTES_MAX = 65_536
+ZYGOTE = "the process that all others come from"
+ZYGOTE_LOG = "zygote.log"
 _ZYGOTE = (sys.executable, "-P", "-m", "standalone.zygote")
 
 
@@ -102,6 +104,7 @@ class Processes:
         self._starting: Process | None = None
         self._ready = False
         self._heard = b""
+        self._closed = False
         self._zygote: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self.forks = False
@@ -109,7 +112,7 @@ class Processes:
     def open(self, *, keep: Sequence[int] = ()) -> None:
         """Starts the zygote and does not wait for it; it keeps the descriptors in `keep` open."""
         ours, theirs = socket.socketpair()
-        log = logs.open_log(self._logs / "zygote.log")
+        log = logs.open_log(self._logs / ZYGOTE_LOG)
         try:
             self._zygote = subprocess.Popen(  # noqa: S603
                 [*_ZYGOTE, str(theirs.fileno()), self._mode, *self._preload],
@@ -122,7 +125,7 @@ class Processes:
         finally:
             theirs.close()
             os.close(log)
-        self._socket = ours
+        self._socket, self._closed = ours, False
 
     @property
     def pid(self) -> int:
@@ -167,9 +170,22 @@ class Processes:
                 for line in lines:
                     self._note(json.loads(line))
 
+    def epitaph(self) -> str:
+        """How the zygote ended that all our processes died with; empty when it did not."""
+        self.hear()
+        if self._zygote is None or self._socket is not None or self._closed:
+            return ""
+        try:
+            code: int | None = self._zygote.wait(CLOSE_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        log = self._logs / ZYGOTE_LOG
+        return f"{logs.epitaph(ZYGOTE, code, log)} and all others with it (log: {log})"
+
     def close(self) -> None:
         """Ends the zygote, which ends whatever is still running."""
         with self._lock:
+            self._closed = True
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
@@ -195,7 +211,7 @@ class Processes:
 
         if wait_until(heard, timeout_s, interrupted=self._interrupted) and condition():
             return
-        words = logs.last_words(self._logs / "zygote.log") or logs.NO_WORDS
+        words = logs.last_words(self._logs / ZYGOTE_LOG) or logs.NO_WORDS
         raise Failure(f"The processes cannot be started: {words}")
 
     def _note(self, news: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from standalone import model
+from standalone.place import Place
 from standalone.stack import Stack
 
 MEGABYTE = 1024
@@ -38,21 +39,21 @@ def line(document: Mapping[str, Any]) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def paragraphs(document: Mapping[str, Any], directory: Path, took_s: float, memory: str) -> str:
+def paragraphs(document: Mapping[str, Any], place: Place, took_s: float, memory: str) -> str:
     """The same for people, with something to try."""
     rows = {
         "URL": document["url"],
         "Login": f"{document['email']}  password {document['password']}",
         "API key": document["api_key"],
         "Model": model.line_of(document["model"]),
-        "Data": f"{directory} (logs in {directory / 'logs'})",
+        "Data": f"{place.directory} (logs in {place.logs})",
         "Memory": memory,
     }
     table = "\n".join(f"  {name:<8} {value}" for name, value in rows.items() if value)
     return (
         f"The Writer is ready after {took_s:.1f} s.\n\n{table}\n\n"
         f"Create a task:\n\n  {_curl(document)}\n\n"
-        "Or see three articles being made: ./writer demo (in a second terminal).\n"
+        f"Or see three articles being made: ./writer demo{place.option} (in a second terminal).\n"
         "Ctrl-C stops everything; the data stays."
     )
 

@@ -121,6 +121,8 @@ class Stack:
 
     def ended(self) -> str | None:
         """A sentence about a process that has ended by itself, if there is one."""
+        if epitaph := self.processes.epitaph():
+            return f"{epitaph}."
         for process in self._running.values():
             if not process.is_running:
                 return _obituary(process)
@@ -162,9 +164,11 @@ class Stack:
         self.stop()
 
     def _start(self) -> None:
+        # What can be refused is, before there is anything on the disk; the better reason first.
+        self.place.refuse_if_occupied()
+        self._http = listen(self._port)
         self.place.prepare()
         self._occupied = self.place.occupy()
-        self._http = listen(self._port)
         for path in self.place.logs.glob("*.log"):
             logs.rotate(path)
         # What can be done at the same time is: imports, databases, NATS.

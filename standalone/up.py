@@ -79,7 +79,7 @@ def tell(stack: Stack, *, quiet: bool, begin: float) -> None:
         return
     memory = report.memory_line([os.getpid(), stack.processes.pid, *stack.pids.values()])
     took_s = time.monotonic() - begin
-    print(report.paragraphs(said, stack.place.directory, took_s, memory), flush=True)
+    print(report.paragraphs(said, stack.place, took_s, memory), flush=True)
 
 
 def ready(stack: Stack) -> dict[str, object]:

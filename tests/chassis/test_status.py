@@ -46,6 +46,19 @@ def test_an_error_has_exactly_one_error_info(refusal):
     assert wire.code == code_pb2.Code.Value(refusal.kind.value)
 
 
+@pytest.mark.parametrize(
+    ("refusal", "sentence"),
+    [
+        (errors.NotFound("task"), "There is no such task."),
+        (errors.NotFound("task", "a"), "There is no task a."),
+        (errors.NotFound("task", "a", "b"), "There are no tasks a, b."),
+        (errors.NotFound("taxonomy", "a", "b"), "There are no taxonomies a, b."),
+    ],
+)
+def test_what_does_not_exist_is_named_one_or_several(refusal, sentence):
+    assert refusal.message == sentence
+
+
 def test_an_error_of_another_kind_of_server_becomes_internal():
     status = status_pb2.Status(code=code_pb2.DATA_LOSS, message="lost")
     assert from_status(status).kind is Kind.INTERNAL

@@ -1,7 +1,9 @@
-"""One Writer a session; a test that leaves it unwell gets its successors a new one."""
+"""One Writer a session and kind of database; where a test leaves it unwell there is a new one."""
 
 import pytest
+from crashes.databases import PostgresDatabases
 from crashes.writer import Writer
+from support import postgresql
 
 pytest.register_assert_rewrite("crashes.invariants", "crashes.destinies")
 
@@ -9,17 +11,17 @@ pytest.register_assert_rewrite("crashes.invariants", "crashes.destinies")
 class _Keeper:
     def __init__(self, tmp_path_factory):
         self._paths = tmp_path_factory
-        self._writer = None
+        self._writers = {}
 
-    def get(self):
-        if self._writer is None:
-            self._writer = Writer(self._paths.mktemp("writer")).start()
-        return self._writer
+    def get(self, kind, make_databases):
+        if kind not in self._writers:
+            writer = Writer(self._paths.mktemp("writer"), make_databases())
+            self._writers[kind] = writer.start()
+        return self._writers[kind]
 
-    def drop(self):
-        if self._writer is not None:
-            self._writer.stop()
-            self._writer = None
+    def drop(self, *kinds):
+        for kind in kinds or list(self._writers):
+            self._writers.pop(kind).stop()
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +43,14 @@ _FAILED = pytest.StashKey()
 
 @pytest.fixture
 def writer(_keeper, request):
-    """A Writer where all is well."""
-    yield _keeper.get()
+    """A Writer where all is well; on SQLite, unless a test names `postgresql` as its parameter."""
+    kind = getattr(request, "param", "sqlite")
+
+    def make_databases():
+        if kind == "sqlite":
+            return None
+        return PostgresDatabases(postgresql.make_databases(request.getfixturevalue("postgres")))
+
+    yield _keeper.get(kind, make_databases)
     if any(request.node.stash.get(_FAILED, [])):
-        _keeper.drop()
+        _keeper.drop(kind)

@@ -6,16 +6,16 @@ import asyncio
 import json
 import os
 import signal
-import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nats
+from crashes.databases import PostgresDatabases, SqliteFiles
 
 from chassis.bus import STREAM
 from chassis.ids import new_id
@@ -36,10 +36,16 @@ PRELOADED = (*PRELOAD, "openai", "crashes.dying")
 
 
 class Writer:
-    """A stack on SQLite in one directory; `environment` adds to every process's variables."""
+    """A stack in one directory, on SQLite when no other databases are given.
 
-    def __init__(self, directory: Path, **environment: str) -> None:
-        self.directory = directory
+    `environment` adds to every process's variables.
+    """
+
+    def __init__(
+        self, directory: Path, databases: PostgresDatabases | None = None, **environment: str
+    ) -> None:
+        self._data = directory / "data"
+        self._databases = databases or SqliteFiles(self._data)
         self._orders = directory / "orders"
         self._orders.mkdir(parents=True)
         self._environment = {
@@ -74,10 +80,11 @@ class Writer:
 
     def _new_stack(self) -> Stack:
         return Stack(
-            self.directory / "data",
+            self._data,
             environment=self._environment,
-            planner=mortal,
+            planner=lambda ground: self._databases.moved(mortal(ground)),
             preload=PRELOADED,
+            prepare=self._databases.prepare,
         )
 
     # How it is killed and comes back.
@@ -183,19 +190,12 @@ class Writer:
 
     def rows(self, database: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of one service's own database."""
-        path = self.directory / "data" / f"{database}.db"
-        with closing(sqlite3.connect(path, timeout=10)) as connection:
-            return connection.execute(query, values).fetchall()
+        return self._databases.run(database, query, *values)
 
     def take_letters(self) -> list[tuple[str, str, int]]:
         """Consumer, reason and attempts of all dead letters, which are removed."""
-        taken = []
-        for name in DATABASES:
-            path = self.directory / "data" / f"{name}.db"
-            with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
-                query = "DELETE FROM dead_letters RETURNING consumer, reason, attempts"
-                taken += connection.execute(query).fetchall()
-        return taken
+        query = "DELETE FROM dead_letters RETURNING consumer, reason, attempts"
+        return [row for name in DATABASES for row in self._databases.run(name, query)]
 
     def model_calls(self, kind: str, title: str) -> list[dict[str, Any]]:
         """What the model was asked about this title, oldest first."""

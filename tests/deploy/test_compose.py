@@ -197,6 +197,14 @@ def test_containers_have_limits_and_come_back(services):
         assert part["logging"]["options"]["max-size"], name
 
 
+def test_the_image_of_ours_is_built_once_and_never_pulled(services, ours):
+    assert len({part["image"] for part in ours.values()}) == 1
+    assert [name for name, part in services.items() if "build" in part] == ["keys"]
+    policies = {name: part["pull_policy"] for name, part in ours.items()}
+    assert policies.pop("keys") == "build"
+    assert set(policies.values()) == {"never"}
+
+
 def test_images_of_others_are_pinned(services):
     for name, part in services.items():
         if not part["image"].startswith("writer:"):

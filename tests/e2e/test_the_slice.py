@@ -24,7 +24,8 @@ def sizes():
     return {"featured": (1536, 1024), "in_article": (1024, 1024)}
 
 
-async def test_from_registering_to_an_illustrated_article_in_review(writer, sizes):
+async def test_from_registering_to_an_illustrated_article_in_review(any_writer, sizes):
+    writer = any_writer
     account = await writer.register()
     login = await writer.client.post(
         f"{API}/auth/login", json={"email": account.email, "password": PASSWORD}

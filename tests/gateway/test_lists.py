@@ -139,6 +139,12 @@ async def test_a_bad_parameter_is_named(client, backend, query, field):
     assert backend.heard == []
 
 
+@pytest.mark.parametrize("size", ["many", "1.5", "9999999999999"])
+async def test_a_page_size_that_is_no_number_is_told_the_sizes_that_are(client, size):
+    body = (await client.get(TASKS, params={"page_size": size})).json()
+    assert body["errors"] == {"page_size": ["must be a whole number from 1 to 100"]}
+
+
 async def test_all_bad_parameters_are_named_at_once(client):
     body = (await client.get(f"{TASKS}?page=x&status=y&z=1")).json()
     assert sorted(body["errors"]) == ["page", "status", "z"]

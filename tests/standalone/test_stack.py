@@ -95,6 +95,18 @@ def test_a_process_that_dies_later_is_named_and_stops_nothing_by_itself(make_sta
     assert set(stack.pids) == {"one", "nats"}
 
 
+def test_the_process_that_all_others_come_from_is_named_when_it_takes_them_with_it(
+    make_stack, journal
+):
+    stack = start(make_stack(planner(journal, "one", "two")), journal)
+    os.kill(stack.processes.pid, signal.SIGKILL)
+    eventually(lambda: set(stack.pids) == {"nats"}, "the deaths are noticed")
+    assert stack.ended() == (
+        "the process that all others come from stopped (signal SIGKILL) and all others with it"
+        f" (log: {stack.place.logs / 'zygote.log'})."
+    )
+
+
 def test_nats_that_was_killed_is_named_without_words_that_explain_nothing(make_stack, journal):
     stack = make_stack(planner(journal)).start()
     log = stack.place.logs / "nats.log"
@@ -158,6 +170,7 @@ def test_a_port_in_use_is_said_in_one_sentence_and_starts_nothing(make_stack, jo
         with pytest.raises(Failure, match=f"^Port {port} cannot be used .*--port.$"):
             stack.start()
     assert written(journal) == []
+    assert not stack.place.directory.exists()
 
 
 def test_a_data_directory_that_cannot_be_written_is_said_in_one_sentence(make_stack, journal):
@@ -169,9 +182,12 @@ def test_a_data_directory_that_cannot_be_written_is_said_in_one_sentence(make_st
 def test_a_data_directory_belongs_to_one_stack_at_a_time(make_stack, journal, monkeypatch):
     monkeypatch.setattr(place, "OCCUPY_WITHIN_S", 0.05)
     plan = planner(journal, "one")
-    start(make_stack(plan), journal)
-    with pytest.raises(Failure, match=f"in use by a running Writer .process {os.getpid()}."):
-        make_stack(plan).start()
+    running = start(make_stack(plan), journal)
+    # Its port is taken as well, which is not what there is to know.
+    port = int(running.url.rpartition(":")[2])
+    for another in (make_stack(plan), make_stack(plan, port=port)):
+        with pytest.raises(Failure, match=f"in use by a running Writer .process {os.getpid()}."):
+            another.start()
 
 
 def test_databases_that_cannot_be_prepared_are_said_with_the_reason(make_stack, journal):

@@ -1,13 +1,12 @@
 """What the commands say, and what they make of what is said to them."""
 
-import http.server
 import io
 import json
 import shlex
-import threading
 
 import pytest
 
+from chassis.sqlite import connect
 from standalone import checks, logs, model, report, suite
 from standalone.__main__ import main, parser
 from standalone.place import Place
@@ -91,7 +90,10 @@ def test_the_offline_model_answers_when_nothing_else_was_set(environment, name):
 
 def test_the_line_to_try_is_a_command_that_a_shell_understands(tmp_path):
     said = dict.fromkeys(FIELDS, "it's") | {"url": "http://127.0.0.1:1", "model": "offline"}
-    text = report.paragraphs(said, tmp_path, 1.234, "200 MB in 9 processes")
+    place = Place(tmp_path / "it's here")
+    text = report.paragraphs(said, place, 1.234, "200 MB in 9 processes")
+    [demo] = [line for line in text.splitlines() if "./writer demo" in line]
+    assert str(place.directory) in shlex.split(demo.partition("(")[0].partition(":")[2])
     line = next(line for line in text.splitlines() if line.startswith("  curl "))
     words = shlex.split(line)
     assert words[2] == "http://127.0.0.1:1/api/v1/writer/tasks"
@@ -105,6 +107,9 @@ def structured(level, message, **more):
 
 
 TRACEBACK = "Traceback …\n  File …\nValueError: too many"
+CHAINED = (
+    f"{TRACEBACK}\n\nDuring …\n\nTraceback …\n  File …\nOSError: no folder\n[SQL: 1]\n(See: …)"
+)
 NATS = "[1] 2026/01/02 03:04:05.678901 "
 
 
@@ -113,6 +118,10 @@ NATS = "[1] 2026/01/02 03:04:05.678901 "
     [
         ("one\n\ntwo\n\n", "two"),
         (f"{TRACEBACK}\n", "ValueError: too many"),
+        (f"{CHAINED}\n", "OSError: no folder"),
+        (f"{TRACEBACK}\n" + structured("INFO", "again") + "sorry\n", "sorry"),
+        (f"{TRACEBACK}\n" + structured("ERROR", "worse"), "worse"),
+        (structured("ERROR", "it failed", exception=CHAINED), "it failed: OSError: no folder"),
         (structured("INFO", "ready"), ""),
         (structured("ERROR", "it failed", exception=TRACEBACK), "it failed: ValueError: too many"),
         (
@@ -176,6 +185,17 @@ def test_arguments_that_no_verb_knows_are_refused(capsys):
     assert parser().parse_known_args(["test", "-k", "a b", "tests"])[1] == ["-k", "a b", "tests"]
 
 
+def test_a_data_folder_may_be_named_in_any_way(tmp_path):
+    name = "what? 50%20 off#x=ünï&100%"
+    place = Place(tmp_path / name)
+    place.prepare()
+    engine = connect(place.database_url("tasks"), writer=True)
+    engine.connect().close()
+    engine.dispose()
+    assert (tmp_path / name / "tasks.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_help_says_what_the_data_folder_holds(capsys):
     with pytest.raises(SystemExit):
         main(["up", "--help"])
@@ -188,41 +208,6 @@ def test_contracts_are_compared_with_the_newest_release_that_has_them(monkeypatc
         True,
         "no tag or main branch holds contracts yet: nothing to compare with",
     )
-
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers what the server was told to, and keeps what was asked."""
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._answer(body)
-
-    def do_GET(self):
-        self._answer(None)
-
-    def _answer(self, body):
-        self.server.asked.append((self.command, self.path.removeprefix("/api/v1/"), body))
-        status, document = self.server.answer(self.path.removeprefix("/api/v1/"), body)
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def api():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        server.asked = []
-        server.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def test_a_refusal_is_said_with_its_fields(api):

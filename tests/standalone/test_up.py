@@ -16,6 +16,8 @@ from standalone.health import grpc_is_serving
 READY_WITHIN_S = 60
 END_WITHIN_S = 30
 PROCESSES = ("billing", "content", "gateway", "images", "model", "nats", "tasks")
+DATA = "data? 50%20 #1"
+"""Its folder: each of these characters means something else in a URL."""
 CREDENTIALS = ("email", "password", "api_key", "account_id", "site_id", "sector_id", "cluster_id")
 
 
@@ -90,7 +92,7 @@ def start(tmp_path):
     started = []
 
     def start(*options):
-        started.append(Up(tmp_path / "data", *options))
+        started.append(Up(tmp_path / DATA, *options))
         return started[-1]
 
     yield start
@@ -100,7 +102,7 @@ def start(tmp_path):
 
 
 def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
-    data = tmp_path / "data"
+    data = tmp_path / DATA
     up = start()
     # One line says everything that a script needs.
     assert set(up.said) == {"url", *CREDENTIALS, "nats_url", "model", "services"}
@@ -128,6 +130,8 @@ def test_a_day_with_up_and_demo_and_the_morning_after(start, tmp_path):
     assert done.stdout.count("status      review") == 3
     assert done.stdout.count(f"{up.said['url']}/api/v1/writer/images/") == 9
     assert "Credits: 100 before, 73 after, 27 charged for this run." in done.stdout
+
+    assert {path.name for path in tmp_path.iterdir()} == {DATA, "stderr"}
 
     pids = up.pids
     assert up.end(signal.SIGINT) == (0, "")
