@@ -118,8 +118,9 @@ class Signer:
         """
         if caller.issuer != self.issuer:
             raise ValueError(f"{self.issuer} cannot vouch for a caller of {caller.issuer}")
-        bare = replace(caller, request_id="", traceparent="", client_address="")
-        identity = (bare, audience)
+        if caller.request_id or caller.traceparent or caller.client_address:
+            caller = replace(caller, request_id="", traceparent="", client_address="")
+        identity = (caller, audience)
         now_s = clock.now().timestamp()
         known = self._minted.get(identity)
         if known is not None and known[1] - now_s > RENEW_BEFORE.total_seconds():

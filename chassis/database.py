@@ -30,6 +30,13 @@ class Database(Protocol):
         """Runs `work` on a consistent snapshot; it must not write."""
         ...
 
+    async def glance(self, work: Callable[[Connection], _T]) -> _T:
+        """Runs `work`, whose statements need not agree: cheaper than `read`.
+
+        It must not write: there is no transaction that would take it back.
+        """
+        ...
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Calls `callback` on the event loop after every committed write."""
         ...

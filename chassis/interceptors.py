@@ -28,6 +28,7 @@ DEADLINE_DEFAULT_S = 30.0
 """For callers that set none."""
 DEADLINE_MIN_S = 0.02
 """With less time left, work is refused at once: its answer could not arrive."""
+_DEADLINE_MAX_S = 1e9
 OPEN_PREFIXES = ("/grpc.health.v1.", "/grpc.reflection.")
 """The only services that answer without a caller."""
 
@@ -96,7 +97,7 @@ async def explain_errors(call: Call, proceed: Proceed) -> Any:
 
 async def keep_deadline(call: Call, proceed: Proceed) -> Any:
     """Ends the work when the caller has stopped waiting."""
-    left_s = call.context.time_remaining()
+    left_s = _time_left_s(call.context)
     if left_s is None:
         left_s = DEADLINE_DEFAULT_S
     if left_s < DEADLINE_MIN_S:
@@ -191,7 +192,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
             # The checks come before the first message; the stream itself has its own pace.
             await _answer(self._call(method, request, context), proceed)
-            if context.time_remaining() is None:
+            if _time_left_s(context) is None:
                 # The default is for one answer; a stream may ask its peers for as long as it runs.
                 deadline_s.set(None)
             try:
@@ -213,6 +214,13 @@ class Pipeline(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+
+def _time_left_s(context: grpc.aio.ServicerContext[Any, Any]) -> float | None:
+    """Until the deadline; None where the caller has set none."""
+    left_s = context.time_remaining()
+    # grpcio says None then, the native engine some centuries.
+    return left_s if left_s is not None and left_s < _DEADLINE_MAX_S else None
 
 
 async def _answer(call: Call, innermost: Proceed) -> Any:

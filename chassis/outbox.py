@@ -154,7 +154,7 @@ class Relay:
 
     async def _drain(self) -> bool:
         """Publishes until nothing is free; false if the stream did not confirm everything."""
-        while await self._database.read(self._look) and self._bus.connected:
+        while await self._database.glance(self._look) and self._bus.connected:
             batch = await self._database.write(self._claim)
             if not batch:
                 return True

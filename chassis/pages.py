@@ -14,10 +14,23 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import ColumnElement, Connection, Row, Select, String, and_, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+)
 
 from chassis.errors import InvalidFields, PageTokenInvalid, Violation
 
@@ -27,6 +40,10 @@ COUNTED_MAX = 10_000 + PAGE_SIZE_MAX + 1
 """Rows that a bounded count looks at: what page numbers reach, and one that says there is more."""
 TOKEN_BYTES_MAX = 8_192
 """An unpacked token: a sorted text of 500 characters, escaped, and its surroundings."""
+KEPT_MAX = 512
+"""Statements of pages that are kept; a list has a few, by what it is filtered and ordered by."""
+_TOTAL = "rows_of_all_pages"
+_ROWS, _SKIP, _VALUE, _LAST = "page_rows", "page_skip", "page_value", "page_last"
 _INT_MAX = 2**31 - 1
 _PAGE_FIELDS = ("page_size", "page_token", "skip")
 
@@ -79,25 +96,33 @@ def paginate(
     default: str,
     tie: ColumnElement[Any],
     count_max: int | None = None,
+    values: Mapping[str, object] | None = None,
+    kept: bool = False,
 ) -> Page:
     """Reads one page of `statement`, ordered by a sortable column and then by `tie`.
 
     `statement` must select the sort columns under their own names. With `count_max` the total
-    stops there, so that a long history costs no more than a short one. Raises InvalidFields
-    for an unknown order and PageTokenInvalid for a token of another list.
+    stops there, so that a long history costs no more than a short one. `values` are those of the
+    statement's parameters; `kept` says that the statement itself is always the same object, so
+    that what is made of it is kept, too. Raises InvalidFields for an unknown order and
+    PageTokenInvalid for a token of another list.
     """
     column, descending = _order(query.order_by or default, sortable)
-    # One column, so that an index may answer alone.
-    matching = statement.order_by(None).with_only_columns(tie, maintain_column_froms=True)
-    total = connection.execute(
-        select(func.count()).select_from(matching.limit(count_max).subquery())
-    ).scalar_one()
-    by = _by_code_point(connection, column)
-    ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
+    given = {**(values or {}), _ROWS: query.size + 1, _SKIP: query.skip}
     if query.token:
-        value, last = _read_token(query, column)
-        ordered = ordered.where(_after(by, tie, value, last, descending=descending))
-    rows = connection.execute(ordered.offset(query.skip).limit(query.size + 1)).all()
+        given[_VALUE], given[_LAST] = _read_token(query, column)
+    build = _built if kept else _built.__wrapped__
+    page, counted = build(
+        statement,
+        column,
+        tie,
+        descending=descending,
+        continued=bool(query.token),
+        count_max=count_max,
+        dialect=connection.dialect.name,
+    )
+    rows = connection.execute(page, given).all()
+    total = getattr(rows[0], _TOTAL) if rows else connection.execute(counted, given).scalar_one()
     more = len(rows) > query.size
     rows = rows[: query.size]
     token = (
@@ -113,6 +138,32 @@ def paginate(
     return Page(rows=rows, next_token=token, total_size=total)
 
 
+@lru_cache(maxsize=KEPT_MAX)
+def _built(
+    statement: Select[Any],
+    column: ColumnElement[Any],
+    tie: ColumnElement[Any],
+    *,
+    descending: bool,
+    continued: bool,
+    count_max: int | None,
+    dialect: str,
+) -> tuple[Select[Any], Select[Any]]:
+    """The statements of a page with its total, and of the total alone."""
+    # One column, so that an index may answer alone.
+    matching = statement.order_by(None).with_only_columns(tie, maintain_column_froms=True)
+    counted = select(func.count()).select_from(matching.limit(count_max).subquery())
+    by = _by_code_point(dialect, column)
+    ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
+    if continued:
+        ordered = ordered.where(_after(by, tie, descending=descending))
+    # One statement, so that a page and its total agree by themselves.
+    page = ordered.add_columns(counted.scalar_subquery().label(_TOTAL))
+    return page.offset(bindparam(_SKIP, type_=Integer)).limit(
+        bindparam(_ROWS, type_=Integer)
+    ), counted
+
+
 def _order(
     text: str, sortable: Mapping[str, ColumnElement[Any]]
 ) -> tuple[ColumnElement[Any], bool]:
@@ -123,16 +174,18 @@ def _order(
     return sortable[name], text.startswith("-")
 
 
-def _by_code_point(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _by_code_point(dialect: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The column in SQLite's order, whatever the collation of a PostgreSQL database is."""
-    if connection.dialect.name == "postgresql" and isinstance(column.type, String):
+    if dialect == "postgresql" and isinstance(column.type, String):
         return column.collate("C")
     return column
 
 
 def _after(
-    column: ColumnElement[Any], tie: ColumnElement[Any], value: Any, last: str, *, descending: bool
+    column: ColumnElement[Any], tie: ColumnElement[Any], *, descending: bool
 ) -> ColumnElement[bool]:
+    value = bindparam(_VALUE, type_=column.type)
+    last = bindparam(_LAST, type_=tie.type)
     # The range comes first and alone: an index seeks to it, however deep the page lies.
     if descending:
         return and_(column <= value, or_(column < value, tie < last))

@@ -44,12 +44,15 @@ class PostgresDatabase:
             async_url(url),
             pool_size=POOL_SIZE,
             max_overflow=0,
-            pool_pre_ping=True,
+            # No ping before use: it costs a round trip each time. What meets a connection that
+            # has died is repeated on another one.
             # Errors reach the log; what was to be stored must not.
             hide_parameters=True,
         )
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        # One statement is a snapshot by itself, and needs no BEGIN and ROLLBACK around it.
+        self._glances = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._callbacks: list[Callable[[], None]] = []
         self._closed = False
         self._running = 0
@@ -59,11 +62,19 @@ class PostgresDatabase:
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` in one transaction; again, a bounded number of times, if it lost a race."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
+            committing = False
             try:
-                async with self._connection(self._engine) as connection, connection.begin():
+                async with (
+                    self._connection(self._engine) as connection,
+                    connection.begin() as transaction,
+                ):
                     result = await connection.run_sync(work)
+                    committing = True
+                    await transaction.commit()
             except DBAPIError as error:
-                if attempt == ATTEMPTS_MAX or _state(error) not in RETRY_STATES:
+                # A connection that broke before the commit was sent has changed nothing.
+                broken = error.connection_invalidated and not committing
+                if attempt == ATTEMPTS_MAX or not (broken or _state(error) in RETRY_STATES):
                     raise
                 log.info("transaction repeated after SQLSTATE %s", _state(error))
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  jitter
@@ -76,7 +87,21 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` on one snapshot and rolls back."""
-        async with self._connection(self._reads) as connection:
+        return await self._look(self._reads, work)
+
+    async def glance(self, work: Callable[[Connection], _T]) -> _T:
+        """Runs `work` without a transaction: one round trip for each statement."""
+        return await self._look(self._glances, work)
+
+    async def _look(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
+        try:
+            async with self._connection(engine) as connection:
+                return await connection.run_sync(work)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        # The pool has dropped what was as old as the connection that died.
+        async with self._connection(engine) as connection:
             return await connection.run_sync(work)
 
     def on_commit(self, callback: Callable[[], None]) -> None:

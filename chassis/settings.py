@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
-"""The first is the default."""
+"""The first is the default, as below."""
+GRPC_ENGINES = ("GRPCIO", "NATIVE")
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
 
@@ -44,6 +45,8 @@ class Settings:
     """Whether the process migrates its own database when it starts."""
     reuse_port: bool
     """Whether several processes may share the listening port."""
+    grpc_engine: str
+    """What serves gRPC: grpcio, or native (chassis.server)."""
     log_level: str
     variables: Mapping[str, str] = field(repr=False)
     """All variables, for what only one room needs; keys and passwords are among them."""
@@ -68,6 +71,7 @@ class Settings:
             deliveries_max=_whole_number(env, "WRITER_MAX_DELIVERIES", 6, minimum=1),
             migrate=_switch(env, "WRITER_MIGRATE"),
             reuse_port=_switch(env, "WRITER_REUSE_PORT"),
+            grpc_engine=_one_of(env, "WRITER_GRPC_ENGINE", GRPC_ENGINES).lower(),
             log_level=_one_of(env, "WRITER_LOG_LEVEL", LOG_LEVELS),
             variables=env,
         )

@@ -93,6 +93,7 @@ async def _run(
         identity.parts.servicers,
         Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
         reuse_port=settings.reuse_port,
+        engine=settings.grpc_engine,
     )
     metrics, bounds = Metrics(), Bounds.from_settings(settings)
     upstream = build_upstream(

@@ -94,5 +94,6 @@ def _traceparent(sent: bytes) -> str:
     """Continues a well-formed trace, or begins one; the span is always our own."""
     known = _TRACE.fullmatch(sent)
     if known is None or known[1] == _NO_TRACE:
-        return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        made = secrets.token_hex(24)
+        return f"00-{made[:32]}-{made[32:]}-01"
     return f"00-{known[1].decode()}-{secrets.token_hex(8)}-{known[2].decode()}"

@@ -20,7 +20,7 @@ from chassis.replies import Reply
 from services.content.mapping import cluster_to_proto, content_to_proto, term_to_proto
 from services.content.service.clusters import Clusters
 from services.content.service.reading import Reading
-from services.content.store.contents import ContentFilter
+from services.content.store.content_selects import ContentFilter
 
 
 class ContentServicer(content_pb2_grpc.ContentServiceServicer):

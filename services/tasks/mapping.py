@@ -70,6 +70,11 @@ def task_to_proto(task: Task) -> tasks_pb2.Task:
     return message
 
 
+def bulk_update_to_proto(updated_count: int) -> tasks_pb2.BulkUpdateTasksResponse:
+    """How many tasks have the wanted status now."""
+    return tasks_pb2.BulkUpdateTasksResponse(updated_count=updated_count)
+
+
 def run_to_proto(run: Run) -> runs_pb2.Run:
     """The run as callers see it, with the generations that it was read with."""
     counts = run.counts

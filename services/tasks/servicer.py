@@ -10,8 +10,13 @@ from writer.types.v1 import types_pb2
 from chassis import caller
 from chassis.pages import PageQuery
 from chassis.replies import Reply
-from services.tasks.domain import Stage
-from services.tasks.mapping import brief_from_proto, run_to_proto, task_to_proto
+from services.tasks.domain import Stage, TaskStatus
+from services.tasks.mapping import (
+    brief_from_proto,
+    bulk_update_to_proto,
+    run_to_proto,
+    task_to_proto,
+)
 from services.tasks.service.runs import Runs
 from services.tasks.service.tasks import Tasks
 
@@ -31,6 +36,16 @@ class TaskServicer(tasks_pb2_grpc.TaskServiceServicer):
 
     async def GetTask(self, request: tasks_pb2.GetTaskRequest, context: Any) -> tasks_pb2.Task:
         return task_to_proto(await self._tasks.get(caller.current(), request.id))
+
+    async def BulkUpdateTasks(
+        self, request: tasks_pb2.BulkUpdateTasksRequest, context: Any
+    ) -> tasks_pb2.BulkUpdateTasksResponse:
+        who = caller.current()
+        reply = Reply(
+            who, "BulkUpdateTasks", request, tasks_pb2.BulkUpdateTasksResponse, bulk_update_to_proto
+        )
+        status = TaskStatus(tasks_pb2.Task.Status.Name(request.status))
+        return await self._tasks.bulk_update(who, list(request.ids), status, reply)
 
     async def ListTasks(
         self, request: tasks_pb2.ListTasksRequest, context: Any

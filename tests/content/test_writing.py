@@ -11,7 +11,7 @@ from chassis.caller import Caller
 from chassis.errors import Refusal
 from chassis.pages import PageQuery
 from services.content.html import TAGS, clean_html
-from services.content.store.contents import ContentFilter
+from services.content.store.content_selects import ContentFilter
 from services.content.words import count_words
 
 ALL = ContentFilter(equal={})

@@ -3,10 +3,11 @@
 import asyncio
 
 import pytest
-from writer.tasks.v1 import tasks_pb2
+from writer.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from writer.types.v1 import types_pb2
 
 from chassis.caller import Caller
+from chassis.errors import Kind
 from chassis.ids import new_id
 
 from .conftest import owner
@@ -161,3 +162,26 @@ async def test_an_endless_id_is_refused_like_any_unknown_one(world):
     refusal = await world.refused(world.task("x" * 20_000))
     assert refusal.reason == "NOT_FOUND"
     assert len(refusal.metadata["ids"]) == 64
+
+
+async def test_the_status_of_many_tasks_is_set_for_all_or_for_none(world):
+    tasks = [await world.create() for _ in range(3)]
+    ids = [task.id for task in tasks]
+
+    def set_status(*named, who=None, request_id=""):
+        request = tasks_pb2.BulkUpdateTasksRequest(
+            ids=named, status=tasks_pb2.Task.completed, request_id=request_id
+        )
+        return world.call(tasks_pb2_grpc.TaskServiceStub, "BulkUpdateTasks", request, who)
+
+    unknown = new_id()
+    refusal = await world.refused(set_status(*ids, unknown))
+    assert (refusal.kind, refusal.metadata["ids"]) == (Kind.NOT_FOUND, unknown)
+    assert (await world.refused(set_status(*ids, who=owner()))).kind is Kind.NOT_FOUND
+    assert {(await world.task(task_id)).etag for task_id in ids} == {"1"}
+
+    for _ in range(2):
+        answer = await set_status(*ids, request_id="twice")
+        assert answer.updated_count == len(ids)
+    found = [await world.task(task_id) for task_id in ids]
+    assert {(task.status, task.etag) for task in found} == {(tasks_pb2.Task.completed, "2")}

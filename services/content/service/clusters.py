@@ -44,7 +44,7 @@ class Clusters:
 
     async def get(self, caller: Caller, cluster_id: str) -> Cluster:
         """Raises NotFound."""
-        return await self._database.read(
+        return await self._database.glance(
             lambda connection: ClusterStore(connection, caller).get(cluster_id)
         )
 
@@ -52,6 +52,6 @@ class Clusters:
         self, caller: Caller, query: PageQuery, search: str
     ) -> tuple[list[Cluster], str, int]:
         """One page, the token of the next, and how many there are."""
-        return await self._database.read(
+        return await self._database.glance(
             lambda connection: ClusterStore(connection, caller).page(query, search)
         )

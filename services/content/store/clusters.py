@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from chassis import clock
 from chassis.caller import Caller
 from chassis.errors import AlreadyExists, NotFound
 from chassis.pages import PageQuery, paginate
 from chassis.statements import insert_if_absent
-from chassis.tenancy import owned, visible
+from chassis.tenancy import Sight, owned, seen, tenant_of, visible
 from services.content.domain import Cluster
 from services.content.schema import clusters
 
@@ -53,7 +54,7 @@ class ClusterStore:
     def get(self, cluster_id: str) -> Cluster:
         """Raises NotFound."""
         row = self._connection.execute(
-            select(clusters).where(*visible(clusters, self._caller), clusters.c.id == cluster_id)
+            _by_id(Sight.of(self._caller)), {**tenant_of(self._caller), "cluster_id": cluster_id}
         ).one_or_none()
         if row is None:
             raise NotFound("cluster", cluster_id)
@@ -82,6 +83,11 @@ class ClusterStore:
             tie=clusters.c.id,
         )
         return [cluster_from_row(row) for row in found.rows], found.next_token, found.total_size
+
+
+@cache
+def _by_id(sight: Sight) -> Select[Any]:
+    return select(clusters).where(*seen(clusters, sight), clusters.c.id == bindparam("cluster_id"))
 
 
 def cluster_from_row(row: Row[Any]) -> Cluster:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, null, or_, select, update
+from sqlalchemy import Connection, Row, insert, update
 
 from chassis import clock
 from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.pages import PageQuery, paginate
 from chassis.statements import insert_if_absent
-from chassis.tenancy import owned, visible
+from chassis.tenancy import Sight, owned, tenant_of, visible
 from services.content.domain import (
     Article,
     Brief,
@@ -24,12 +22,12 @@ from services.content.domain import (
     TermReference,
     cluster_role,
 )
-from services.content.schema import (
-    clusters,
-    content_clusters,
-    content_revisions,
-    content_terms,
-    contents,
+from services.content.schema import content_clusters, content_revisions, contents
+from services.content.store.content_selects import (
+    ContentFilter,
+    content_by_id,
+    filtered,
+    listed_contents,
 )
 from services.content.store.taxonomies import TaxonomyStore
 
@@ -39,16 +37,6 @@ _SORTABLE = {
     "status": contents.c.status,
 }
 _TERMS = dict[TaxonomyType, tuple[TermReference, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContentFilter:
-    """Which contents a list is about; empty values do not filter."""
-
-    equal: Mapping[str, str]
-    """Column name to wanted value."""
-    taxonomy_term_id: str = ""
-    search: str = ""
 
 
 class ContentStore:
@@ -107,7 +95,8 @@ class ContentStore:
     def get(self, content_id: str) -> Content:
         """With its body. Raises NotFound, also for a deleted content."""
         row = self._connection.execute(
-            self._select(full=True).where(contents.c.id == content_id)
+            content_by_id(Sight.of(self._caller)),
+            {**tenant_of(self._caller), "content_id": content_id},
         ).one_or_none()
         if row is None:
             raise NotFound("content", content_id)
@@ -118,13 +107,17 @@ class ContentStore:
         self, query: PageQuery, wanted: ContentFilter, *, full: bool
     ) -> tuple[list[Content], str, int]:
         """One page of contents, the token of the next, and how many there are."""
+        equal = {name: value for name, value in wanted.equal.items() if value}
+        statement = listed_contents(Sight.of(self._caller), tuple(sorted(equal)), full=full)
         found = paginate(
             self._connection,
-            _filtered(self._select(full=full), wanted),
+            filtered(statement, wanted),
             query,
             sortable=_SORTABLE,
             default="-created_at",
             tie=contents.c.id,
+            values={**tenant_of(self._caller), **equal},
+            kept=not (wanted.search or wanted.taxonomy_term_id),
         )
         ids = [row.id for row in found.rows]
         terms = TaxonomyStore(self._connection, self._caller).of_contents(ids)
@@ -201,44 +194,6 @@ class ContentStore:
 
     def _live(self) -> list[Any]:
         return [*visible(contents, self._caller), contents.c.delete_time.is_(None)]
-
-    def _select(self, *, full: bool) -> Select[Any]:
-        body = contents.c.content_html if full else null().label("content_html")
-        others = [column for column in contents.c if column.name != "content_html"]
-        joined = contents.outerjoin(
-            clusters,
-            (clusters.c.account_id == contents.c.account_id)
-            & (clusters.c.id == contents.c.cluster_id),
-        )
-        return (
-            select(*others, body, clusters.c.name.label("cluster_name"))
-            .select_from(joined)
-            .where(*self._live())
-        )
-
-
-def _filtered(statement: Select[Any], wanted: ContentFilter) -> Select[Any]:
-    statement = statement.where(
-        *(contents.c[name] == value for name, value in wanted.equal.items() if value)
-    )
-    if wanted.taxonomy_term_id:
-        statement = statement.where(
-            select(content_terms.c.content_id)
-            .where(
-                content_terms.c.account_id == contents.c.account_id,
-                content_terms.c.content_id == contents.c.id,
-                content_terms.c.taxonomy_id == wanted.taxonomy_term_id,
-            )
-            .exists()
-        )
-    if wanted.search:
-        statement = statement.where(
-            or_(
-                contents.c.title.icontains(wanted.search, autoescape=True),
-                contents.c.primary_keyword.icontains(wanted.search, autoescape=True),
-            )
-        )
-    return statement
 
 
 def content_from_row(row: Row[Any], terms: _TERMS) -> Content:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from chassis import clock
 from chassis.caller import Caller
@@ -18,6 +18,27 @@ from services.content.domain import TaxonomyType, Term, TermReference, slug_of
 from services.content.schema import content_terms, contents, taxonomies
 
 _SORTABLE = {"name": taxonomies.c.name, "created_at": taxonomies.c.create_time}
+
+
+_TERMS_OF_CONTENTS = (
+    select(
+        content_terms.c.content_id,
+        taxonomies.c.id,
+        taxonomies.c.name,
+        taxonomies.c.slug,
+        taxonomies.c.taxonomy_type,
+    )
+    .join(
+        taxonomies,
+        (taxonomies.c.account_id == content_terms.c.account_id)
+        & (taxonomies.c.id == content_terms.c.taxonomy_id),
+    )
+    .where(
+        content_terms.c.account_id == bindparam("account_id"),
+        content_terms.c.content_id.in_(bindparam("content_ids", expanding=True)),
+    )
+    .order_by(taxonomies.c.name, taxonomies.c.id)
+)
 
 
 class TaxonomyStore:
@@ -126,31 +147,19 @@ class TaxonomyStore:
     ) -> dict[str, dict[TaxonomyType, tuple[TermReference, ...]]]:
         """The terms of contents, by type and name."""
         rows = self._connection.execute(
-            select(
-                content_terms.c.content_id,
-                taxonomies.c.id,
-                taxonomies.c.name,
-                taxonomies.c.slug,
-                taxonomies.c.taxonomy_type,
-            )
-            .join(
-                taxonomies,
-                (taxonomies.c.account_id == content_terms.c.account_id)
-                & (taxonomies.c.id == content_terms.c.taxonomy_id),
-            )
-            .where(
-                content_terms.c.account_id == self._caller.account_id,
-                content_terms.c.content_id.in_(content_ids),
-            )
-            .order_by(taxonomies.c.name, taxonomies.c.id)
+            _TERMS_OF_CONTENTS,
+            {"account_id": self._caller.account_id, "content_ids": content_ids},
         )
-        found: dict[str, dict[TaxonomyType, tuple[TermReference, ...]]] = {}
-        for row in rows:
-            kinds = found.setdefault(row.content_id, {})
-            kind = TaxonomyType(row.taxonomy_type)
-            reference = TermReference(id=row.id, name=row.name, slug=row.slug)
-            kinds[kind] = (*kinds.get(kind, ()), reference)
-        return found
+        found: dict[str, dict[TaxonomyType, list[TermReference]]] = {}
+        for content_id, term_id, name, slug, kind in rows.all():
+            kinds = found.setdefault(content_id, {})
+            kinds.setdefault(TaxonomyType(kind), []).append(
+                TermReference(id=term_id, name=name, slug=slug)
+            )
+        return {
+            content_id: {kind: tuple(terms) for kind, terms in kinds.items()}
+            for content_id, kinds in found.items()
+        }
 
     def _visible(self) -> list[Any]:
         return visible(taxonomies, self._caller, by_sector=False)

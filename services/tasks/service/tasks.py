@@ -1,8 +1,8 @@
-"""Tasks: create, get, list."""
+"""Tasks: create, get, list, and the status of many by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from chassis.errors import Kind, Refusal
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
-from services.tasks.domain import Brief, Task
+from services.tasks.domain import Brief, Task, TaskStatus
 from services.tasks.errors import UnknownReference
 from services.tasks.peers import Classification
 from services.tasks.store.tasks import TaskStore
@@ -31,9 +31,10 @@ class Tasks:
 
     async def create(self, caller: Caller, brief: Brief, reply: Reply[Task, _M]) -> _M:
         """Creates a task. Raises UnknownReference for a foreign or missing cluster or term."""
-        before = await self._database.read(reply.stored)
-        if before is not None:
-            return before
+        if reply.request_id:
+            before = await self._database.glance(reply.stored)
+            if before is not None:
+                return before
         cluster_name = await self._check_references(caller, brief)
         return await self._database.write(
             lambda connection: reply.once(
@@ -44,15 +45,25 @@ class Tasks:
 
     async def get(self, caller: Caller, task_id: str) -> Task:
         """Raises NotFound."""
-        return await self._database.read(
+        return await self._database.glance(
             lambda connection: TaskStore(connection, caller).get(task_id)
+        )
+
+    async def bulk_update(
+        self, caller: Caller, task_ids: Sequence[str], status: TaskStatus, reply: Reply[int, _M]
+    ) -> _M:
+        """Sets the status of all tasks. Raises NotFound naming the missing; then none changed."""
+        return await self._database.write(
+            lambda connection: reply.once(
+                connection, lambda: TaskStore(connection, caller).set_status(task_ids, status)
+            )
         )
 
     async def page(
         self, caller: Caller, query: PageQuery, filters: Mapping[str, str], search: str
     ) -> tuple[list[Task], str, int]:
         """One page, the token of the next, and how many there are."""
-        return await self._database.read(
+        return await self._database.glance(
             lambda connection: TaskStore(connection, caller).page(query, filters, search)
         )
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, update
 
 from chassis import clock
 from chassis.caller import Caller
 from chassis.errors import NotFound
-from chassis.pages import PageQuery, paginate
-from chassis.tenancy import owned, visible
+from chassis.pages import KEPT_MAX, PageQuery, paginate
+from chassis.tenancy import Sight, owned, seen, tenant_of, visible
 from services.tasks.domain import Brief, GenerationSummary, Task, TaskStatus
 from services.tasks.schema import generations, tasks
 
@@ -32,35 +34,40 @@ class TaskStore:
     def create(self, task_id: str, brief: Brief, cluster_name: str) -> Task:
         """Inserts a queued task in the caller's site and sector."""
         now = clock.now()
-        self._connection.execute(
-            insert(tasks).values(
-                **owned(self._caller),
-                id=task_id,
-                revision=1,
-                sector_name=self._caller.sector_name,
-                title=brief.title,
-                description=brief.description,
-                cluster_id=brief.cluster_id,
-                cluster_name=cluster_name,
-                idea_id=brief.idea_id,
-                taxonomy_term_id=brief.taxonomy_term_id,
-                content_type=brief.content_type,
-                content_structure=brief.content_structure,
-                keywords=brief.keywords,
-                word_count=brief.word_count,
-                prompt_override=brief.prompt_override,
-                status=TaskStatus.QUEUED,
-                content_id="",
-                generation_id="",
-                create_time=now,
-                update_time=now,
-            )
+        row = {
+            **owned(self._caller),
+            **asdict(brief),
+            "id": task_id,
+            "revision": 1,
+            "sector_name": self._caller.sector_name,
+            "cluster_name": cluster_name,
+            "status": TaskStatus.QUEUED,
+            "content_id": "",
+            "generation_id": "",
+            "create_time": now,
+            "update_time": now,
+        }
+        self._connection.execute(insert(tasks), row)
+        return Task(
+            id=task_id,
+            revision=1,
+            site_id=self._caller.site_id,
+            sector_id=self._caller.sector_id,
+            sector_name=self._caller.sector_name,
+            cluster_name=cluster_name,
+            brief=brief,
+            status=TaskStatus.QUEUED,
+            content_id="",
+            generation=None,
+            create_time=now,
+            update_time=now,
         )
-        return self.get(task_id)
 
     def get(self, task_id: str) -> Task:
         """Raises NotFound, also for a deleted task."""
-        row = self._connection.execute(self._select().where(tasks.c.id == task_id)).one_or_none()
+        row = self._connection.execute(
+            _by_id(Sight.of(self._caller)), {**tenant_of(self._caller), "task_id": task_id}
+        ).one_or_none()
         if row is None:
             raise NotFound("task", task_id)
         return task_from_row(row)
@@ -81,9 +88,8 @@ class TaskStore:
         self, query: PageQuery, filters: Mapping[str, str], search: str
     ) -> tuple[list[Task], str, int]:
         """One page of tasks, the token of the next, and how many there are."""
-        statement = self._select().where(
-            *(tasks.c[name] == value for name, value in filters.items() if value)
-        )
+        wanted = {name: value for name, value in filters.items() if value}
+        statement = _listed(Sight.of(self._caller), tuple(sorted(wanted)))
         if search:
             statement = statement.where(
                 or_(
@@ -98,8 +104,30 @@ class TaskStore:
             sortable=_SORTABLE,
             default="-created_at",
             tie=tasks.c.id,
+            values={**tenant_of(self._caller), **wanted},
+            kept=not search,
         )
         return [task_from_row(row) for row in found.rows], found.next_token, found.total_size
+
+    def set_status(self, task_ids: Sequence[str], status: TaskStatus) -> int:
+        """Sets the status of all the tasks; how many there are. Raises NotFound for the missing.
+
+        Two calls over the same tasks may deadlock on PostgreSQL, which ends and repeats one.
+        """
+        changed = (
+            self._connection.execute(
+                update(tasks)
+                .where(*self._live(), tasks.c.id.in_(task_ids))
+                .values(status=status, revision=tasks.c.revision + 1, update_time=clock.now())
+                .returning(tasks.c.id)
+            )
+            .scalars()
+            .all()
+        )
+        missing = set(task_ids).difference(changed)
+        if missing:
+            raise NotFound("task", *sorted(missing))
+        return len(changed)
 
     def start_generation(self, task_id: str, generation_id: str) -> None:
         """Notes which generation writes the task now."""
@@ -120,21 +148,39 @@ class TaskStore:
         return [*visible(tasks, self._caller), tasks.c.delete_time.is_(None)]
 
     def _select(self) -> Select[Any]:
-        joined = tasks.outerjoin(
-            generations,
-            (generations.c.account_id == tasks.c.account_id)
-            & (generations.c.id == tasks.c.generation_id),
-        )
-        return (
-            select(
-                tasks,
-                generations.c.run_id.label("generation_run_id"),
-                generations.c.state.label("generation_state"),
-                generations.c.reason.label("generation_reason"),
-            )
-            .select_from(joined)
-            .where(*self._live())
-        )
+        return _SELECT.where(*self._live())
+
+
+_SELECT: Select[Any] = select(
+    tasks,
+    generations.c.run_id.label("generation_run_id"),
+    generations.c.state.label("generation_state"),
+    generations.c.reason.label("generation_reason"),
+).select_from(
+    tasks.outerjoin(
+        generations,
+        (generations.c.account_id == tasks.c.account_id)
+        & (generations.c.id == tasks.c.generation_id),
+    )
+)
+
+
+@cache
+def _by_id(sight: Sight) -> Select[Any]:
+    """Built once for each sight: building it costs more than running it."""
+    return _SELECT.where(
+        *seen(tasks, sight), tasks.c.delete_time.is_(None), tasks.c.id == bindparam("task_id")
+    )
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _listed(sight: Sight, filters: tuple[str, ...]) -> Select[Any]:
+    """Live tasks, filtered by these columns; each is a parameter of its own name."""
+    return _SELECT.where(
+        *seen(tasks, sight),
+        tasks.c.delete_time.is_(None),
+        *(tasks.c[name] == bindparam(name) for name in filters),
+    )
 
 
 def task_from_row(row: Row[Any]) -> Task:

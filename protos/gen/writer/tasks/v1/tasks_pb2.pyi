@@ -239,6 +239,60 @@ class GetTaskRequest(_message.Message):
 Global___GetTaskRequest: _TypeAlias = GetTaskRequest  # noqa: Y015
 
 @_typing.final
+class BulkUpdateTasksRequest(_message.Message):
+    """Request of BulkUpdateTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    status: Global___Task.Status.ValueType
+    """`completed` where the text was written elsewhere, `queued` to write it again."""
+    request_id: _builtins.str
+    """Makes the call repeatable; at most 64 characters."""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 500 tasks, each once; NOT_FOUND names the missing."""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+        status: Global___Task.Status.ValueType = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "request_id", b"request_id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkUpdateTasksRequest: _TypeAlias = BulkUpdateTasksRequest  # noqa: Y015
+
+@_typing.final
+class BulkUpdateTasksResponse(_message.Message):
+    """Response of BulkUpdateTasks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATED_COUNT_FIELD_NUMBER: _builtins.int
+    updated_count: _builtins.int
+    """Tasks that have the status now: all that were named."""
+    def __init__(
+        self,
+        *,
+        updated_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updated_count", b"updated_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkUpdateTasksResponse: _TypeAlias = BulkUpdateTasksResponse  # noqa: Y015
+
+@_typing.final
 class ListTasksRequest(_message.Message):
     """Request of ListTasks."""
 

@@ -45,6 +45,11 @@ class TaskServiceStub:
                 request_serializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.GetTaskRequest.SerializeToString,
                 response_deserializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.Task.FromString,
                 _registered_method=True)
+        self.BulkUpdateTasks = channel.unary_unary(
+                '/writer.tasks.v1.TaskService/BulkUpdateTasks',
+                request_serializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.BulkUpdateTasksRequest.SerializeToString,
+                response_deserializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.BulkUpdateTasksResponse.FromString,
+                _registered_method=True)
         self.ListTasks = channel.unary_unary(
                 '/writer.tasks.v1.TaskService/ListTasks',
                 request_serializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.ListTasksRequest.SerializeToString,
@@ -74,6 +79,16 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BulkUpdateTasks(self, request, context):
+        """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+
+        Each task gets a new revision, also one that had the status already. Idempotent with a
+        `request_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTasks(self, request, context):
         """Lists the tasks that the caller may see, newest first unless `order_by` says otherwise.
         """
@@ -93,6 +108,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.GetTask,
                     request_deserializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.GetTaskRequest.FromString,
                     response_serializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.Task.SerializeToString,
+            ),
+            'BulkUpdateTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.BulkUpdateTasks,
+                    request_deserializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.BulkUpdateTasksRequest.FromString,
+                    response_serializer=writer_dot_tasks_dot_v1_dot_tasks__pb2.BulkUpdateTasksResponse.SerializeToString,
             ),
             'ListTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTasks,
@@ -155,6 +175,33 @@ class TaskService:
             '/writer.tasks.v1.TaskService/GetTask',
             writer_dot_tasks_dot_v1_dot_tasks__pb2.GetTaskRequest.SerializeToString,
             writer_dot_tasks_dot_v1_dot_tasks__pb2.Task.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkUpdateTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/writer.tasks.v1.TaskService/BulkUpdateTasks',
+            writer_dot_tasks_dot_v1_dot_tasks__pb2.BulkUpdateTasksRequest.SerializeToString,
+            writer_dot_tasks_dot_v1_dot_tasks__pb2.BulkUpdateTasksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,12 @@ class TaskServiceStub:
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_tasks_pb2.GetTaskRequest, _tasks_pb2.Task]
     """Returns one task. NOT_FOUND also for another account's."""
+    BulkUpdateTasks: _grpc.UnaryUnaryMultiCallable[_tasks_pb2.BulkUpdateTasksRequest, _tasks_pb2.BulkUpdateTasksResponse]
+    """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+
+    Each task gets a new revision, also one that had the status already. Idempotent with a
+    `request_id`.
+    """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_tasks_pb2.ListTasksRequest, _tasks_pb2.ListTasksResponse]
     """Lists the tasks that the caller may see, newest first unless `order_by` says otherwise."""
 
@@ -59,6 +65,12 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_tasks_pb2.GetTaskRequest, _tasks_pb2.Task]  # type: ignore[assignment]
     """Returns one task. NOT_FOUND also for another account's."""
+    BulkUpdateTasks: _aio.UnaryUnaryMultiCallable[_tasks_pb2.BulkUpdateTasksRequest, _tasks_pb2.BulkUpdateTasksResponse]  # type: ignore[assignment]
+    """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+
+    Each task gets a new revision, also one that had the status already. Idempotent with a
+    `request_id`.
+    """
     ListTasks: _aio.UnaryUnaryMultiCallable[_tasks_pb2.ListTasksRequest, _tasks_pb2.ListTasksResponse]  # type: ignore[assignment]
     """Lists the tasks that the caller may see, newest first unless `order_by` says otherwise."""
 
@@ -85,6 +97,18 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tasks_pb2.Task, _abc.Awaitable[_tasks_pb2.Task]]:
         """Returns one task. NOT_FOUND also for another account's."""
+
+    @_abc_1.abstractmethod
+    def BulkUpdateTasks(
+        self,
+        request: _tasks_pb2.BulkUpdateTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tasks_pb2.BulkUpdateTasksResponse, _abc.Awaitable[_tasks_pb2.BulkUpdateTasksResponse]]:
+        """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+
+        Each task gets a new revision, also one that had the status already. Idempotent with a
+        `request_id`.
+        """
 
     @_abc_1.abstractmethod
     def ListTasks(
