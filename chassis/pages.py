@@ -122,7 +122,10 @@ def paginate(
         dialect=connection.dialect.name,
     )
     rows = connection.execute(page, given).all()
-    total = getattr(rows[0], _TOTAL) if rows else connection.execute(counted, given).scalar_one()
+    if rows and count_max is None:
+        total = getattr(rows[0], _TOTAL)
+    else:
+        total = connection.execute(counted, given).scalar_one()
     more = len(rows) > query.size
     rows = rows[: query.size]
     token = (
@@ -157,11 +160,12 @@ def _built(
     ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
     if continued:
         ordered = ordered.where(_after(by, tie, descending=descending))
-    # One statement, so that a page and its total agree by themselves.
-    page = ordered.add_columns(counted.scalar_subquery().label(_TOTAL))
-    return page.offset(bindparam(_SKIP, type_=Integer)).limit(
-        bindparam(_ROWS, type_=Integer)
-    ), counted
+    if count_max is None:
+        # One statement, so that a page and its total agree by themselves. A bounded total only
+        # says "many": it goes apart, where its way through the rows is no matter of the page's.
+        ordered = ordered.add_columns(counted.scalar_subquery().label(_TOTAL))
+    page = ordered.offset(bindparam(_SKIP, type_=Integer))
+    return page.limit(bindparam(_ROWS, type_=Integer)), counted
 
 
 def _order(

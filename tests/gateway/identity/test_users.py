@@ -102,7 +102,8 @@ async def test_of_two_owners_who_end_each_other_at_once_one_stays(world, how):
 
     outcomes = await asyncio.gather(end(ada, eve), end(eve, ada), return_exceptions=True)
     refused = [each.reason for each in outcomes if isinstance(each, Refusal)]
-    assert refused == ["LAST_OWNER"]
+    # Whose session has ended before the call was looked at is not even asked.
+    assert refused in (["LAST_OWNER"], ["UNAUTHENTICATED"])
 
 
 async def test_nobody_gives_or_touches_what_stands_above_them(world):

@@ -215,7 +215,7 @@ def _resolved(document, schema):
 
 
 def test_examples_fit_their_schemas(document, operations):
-    for name, operation in operations.items():
+    for operation in operations.values():
         for media in operation.get("requestBody", {}).get("content", {}).values():
             schema = {**media["schema"], "components": document["components"]}
             jsonschema.Draft202012Validator(
