@@ -126,19 +126,8 @@ def paginate(
         total = getattr(rows[0], _TOTAL)
     else:
         total = connection.execute(counted, given).scalar_one()
-    more = len(rows) > query.size
-    rows = rows[: query.size]
-    token = (
-        _write_token(
-            query,
-            rows[-1]._mapping,  # noqa: SLF001  documented by SQLAlchemy
-            column,
-            tie,
-        )
-        if more
-        else ""
-    )
-    return Page(rows=rows, next_token=token, total_size=total)
+    token = _write_token(query, rows[query.size - 1], column, tie) if rows[query.size :] else ""
+    return Page(rows=rows[: query.size], next_token=token, total_size=total)
 
 
 @lru_cache(maxsize=KEPT_MAX)
@@ -197,13 +186,11 @@ def _after(
 
 
 def _write_token(
-    query: PageQuery,
-    row: Mapping[Any, Any],
-    column: ColumnElement[Any],
-    tie: ColumnElement[Any],
+    query: PageQuery, row: Row[Any], column: ColumnElement[Any], tie: ColumnElement[Any]
 ) -> str:
-    value = row[column]
-    place = [value.isoformat() if isinstance(value, datetime) else value, row[tie]]
+    values = row._mapping  # noqa: SLF001  documented by SQLAlchemy
+    value = values[column]
+    place = [value.isoformat() if isinstance(value, datetime) else value, values[tie]]
     document = json.dumps([_seal(query, place), *place], ensure_ascii=False, separators=(",", ":"))
     # Packed, because a long title would not fit into the field otherwise.
     return base64.urlsafe_b64encode(zlib.compress(document.encode())).rstrip(b"=").decode()

@@ -61,7 +61,8 @@ def contents(writer, customer):
     return sorted(writer.rows("content", query, customer.id))
 
 
-@pytest.mark.parametrize("giving_up_kills", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("giving_up_kills", [False, True])
 def test_a_text_that_kills_every_worker_is_given_up_and_its_neighbours_are_written(
     writer, giving_up_kills
 ):

@@ -33,6 +33,7 @@ FACTS = {
 POINTS = ("commit", "publish", "published")
 
 
+@pytest.mark.slow
 def test_an_event_is_published_though_its_process_dies_before_and_after_that(writer):
     customer = Customer(writer)
     tasks = customer.tasks(title())
