@@ -27,7 +27,7 @@ from chassis.migrate import upgrade
 from services.billing.domain import Item, Operation
 
 CLIENTS = {"sqlite": 64, "postgresql": 64}
-"""Callers at once: as many as share a commit on SQLite, as many as the pool has connections."""
+"""Callers at once: as many as share a transaction."""
 
 
 @dataclass
