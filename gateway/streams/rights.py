@@ -10,6 +10,7 @@ from writer.options.v1 import options_pb2
 from chassis.access import LEVELS
 from chassis.errors import Forbidden
 from gateway.authentication import NO_SCOPE, Principal
+from gateway.channel import Metadata
 from gateway.exchange import Exchange
 from gateway.streams.asking import Asked
 from gateway.streams.facts import Told
@@ -69,7 +70,7 @@ class Guard:
             expire_time=principal.expire_time,
         )
 
-    async def metadata(self, peer: str) -> tuple[tuple[str, str], ...]:
+    async def metadata(self, peer: str) -> Metadata:
         """What a service is told about the reader, with his rights of now."""
         principal: Principal = await self._around.entrance.identify(self._exchange)
-        return self._around.upstream.metadata(caller_of(principal, NO_SCOPE, self._exchange), peer)
+        return self._around.upstream.metadata(caller_of(principal, NO_SCOPE), self._exchange, peer)
