@@ -188,7 +188,7 @@ def _after(
 def _write_token(
     query: PageQuery, row: Row[Any], column: ColumnElement[Any], tie: ColumnElement[Any]
 ) -> str:
-    values = row._mapping  # noqa: SLF001  documented by SQLAlchemy
+    values = row._mapping
     value = values[column]
     place = [value.isoformat() if isinstance(value, datetime) else value, values[tie]]
     document = json.dumps([_seal(query, place), *place], ensure_ascii=False, separators=(",", ":"))

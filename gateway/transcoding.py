@@ -16,16 +16,10 @@ import grpc
 
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, Violation
+from chassis.memory import REMEMBERED_MAX
 from gateway import answers, bodies, conditions
 from gateway.answers import Answer, Headers
-from gateway.authentication import (
-    ANONYMOUS,
-    NO_SCOPE,
-    REMEMBERED_MAX,
-    Principal,
-    Scope,
-    Scopes,
-)
+from gateway.authentication import ANONYMOUS, NO_SCOPE, Principal, Scope, Scopes
 from gateway.binding import Bound, RequestBinder
 from gateway.bounds import Bounds
 from gateway.channel import Metadata
