@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import orjson
@@ -44,23 +42,6 @@ class JsonLines(logging.Formatter):
         except TypeError:
             # Lone surrogates, endless integers, odd keys: a line of texts is better than none.
             return json.dumps({key: str(value) for key, value in line.items()})
-
-
-# Every attribute that a formatter may ask for.
-_NOWHERE = vars(logging.LogRecord("", logging.INFO, "", 0, "", None, None))
-
-
-class Line(logging.LogRecord):
-    """A record at INFO that knows not where it comes from: a third of the cost of `log.info`.
-
-    For what is written with every request. `fields` are as `extra` is.
-    """
-
-    def __init__(self, name: str, message: str, fields: Mapping[str, object]) -> None:
-        # Not the inherited one, which looks up and computes what no line of ours says.
-        self.__dict__.update(_NOWHERE)
-        self.__dict__.update(fields)
-        self.name, self.msg, self.created = name, message, time.time()
 
 
 def set_up_logging(process: str, level: str) -> None:

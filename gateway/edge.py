@@ -8,7 +8,7 @@ from typing import Any
 
 from chassis import clock, interceptors
 from chassis.errors import Refusal
-from chassis.telemetry import Line
+from chassis.log_line import Line
 from gateway import answers, errors
 from gateway.answers import Header, Headers
 from gateway.bodies import ClientGone

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from chassis import interceptors
-from chassis.telemetry import JsonLines, Line
+from chassis.log_line import Line
+from chassis.telemetry import JsonLines
 
 
 def line(message="call", *args, error=None, **extra):
