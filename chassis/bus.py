@@ -39,6 +39,8 @@ FLUSH_TIMEOUT_S = 2
 PING_INTERVAL_S = 5
 RECONNECT_FIRST_S = 0.1
 RECONNECT_MAX_S = 2.0
+LOOK_S = 1.0
+"""How often the connection is looked at, in case that nobody tells of its end."""
 # Whatever can go wrong between us and NATS, as the client raises it.
 BUS_ERRORS = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
@@ -165,10 +167,11 @@ class Bus:
             self._up.set()
             self._tell()
             log.info("connected to NATS")
-            await lost.wait()
+            await _loss(client, lost)
             log.warning("the connection to NATS was lost")
             self._up.clear()
             self._client = self._stream = None
+            _abandon(client)
             self._tell()
 
     async def _connect(self, lost: asyncio.Event) -> Client:
@@ -203,6 +206,24 @@ class Bus:
     def _tell(self) -> None:
         for callback in list(self._listeners):
             callback()
+
+
+async def _loss(client: Client, told: asyncio.Event) -> None:
+    """Until the connection is gone.
+
+    The client tells, but not always: when it ends with data that can no longer be sent, an
+    error keeps it from calling back.
+    """
+    while not told.is_set() and client.is_connected:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await told.wait()
+
+
+def _abandon(client: Client) -> None:
+    """Closes the socket of a client that ended without doing so; there is no public way."""
+    if client._transport is not None:
+        client._transport.close()
 
 
 async def _ensure_stream(stream: JetStreamContext) -> None:

@@ -72,6 +72,23 @@ async def test_listeners_hear_the_connection_go_and_come(bus, nats_server, event
     await eventually(lambda: heard == [False, True])
 
 
+async def test_a_client_that_ends_without_a_word_is_replaced(bus, nats_server, eventually):
+    client = await bus.ready()
+
+    async def fail():
+        raise ConnectionResetError
+
+    # What the client does with data that it cannot send any more: it never calls back.
+    client._transport.drain = fail
+    client._pending.append(b"PING\r\n")
+    client._pending_data_size += 6
+    nats_server.stop()
+    await eventually(lambda: not bus.connected)
+    nats_server.start()
+    await eventually(lambda: bus.connected)
+    assert await bus.publish(publications(3)) == [True] * 3
+
+
 async def test_a_closed_bus_refuses_instead_of_waiting(nats_server):
     bus = Bus(nats_server.url, "tests")
     await bus.open()
