@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-
 from chassis.access import LEVELS
 from chassis.errors import Kind, Refusal
 from gateway import errors

@@ -1,0 +1,55 @@
+"""One running Writer with two accounts that have everything; made once for all of the matrix."""
+
+import asyncio
+
+import httpx
+import pytest
+from e2e.people import Writer
+from trust import world
+from trust.calls import Rest, Wire
+from trust.effects import Effects
+
+NOT_GRPC = {"gateway", "model"}
+
+
+class Ground:
+    """What every part of the matrix needs."""
+
+    def __init__(self, stack, client, wire, tenants):
+        self.stack = stack
+        self.rest = Rest(client)
+        self.wire = wire
+        self.trying, self.other = tenants
+        self._effects = Effects(stack)
+
+    async def state(self, *tenants):
+        """Every row and event of these accounts, and the rows of none."""
+        return await self._effects.now(*(tenant.id for tenant in tenants))
+
+
+def _met(stack):
+    addresses = {k: v for k, v in stack.addresses.items() if k not in NOT_GRPC}
+    client = httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=30)
+    return client, Wire(addresses, world.signers(stack))
+
+
+@pytest.fixture(scope="session")
+def tenants(stack):
+    """The account that tries, and the other one."""
+
+    async def make():
+        client, wire = _met(stack)
+        async with client:
+            made = await world.two(Writer(client, stack), wire)
+        await wire.close()
+        return made
+
+    return asyncio.run(make())
+
+
+@pytest.fixture
+async def ground(stack, tenants):
+    client, wire = _met(stack)
+    async with client:
+        yield Ground(stack, client, wire, tenants)
+    await wire.close()
