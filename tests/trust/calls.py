@@ -114,8 +114,12 @@ class Wire:
         self, method: Method, filled: Mapping[str, Any], who: Caller, *, known: tuple[str, ...] = ()
     ) -> Answer:
         """The answer to a call that is signed as the caller's process signs."""
-        token = self._signers[who.issuer].mint(who, method.peer)
-        return await self.call_with(method, filled, ((caller.TOKEN_KEY, token),), known=known)
+        metadata = ((caller.TOKEN_KEY, self.token(who, method.peer)),)
+        return await self.call_with(method, filled, metadata, known=known)
+
+    def token(self, who: Caller, peer: str) -> str:
+        """What the caller's process signs for a call of this service."""
+        return self._signers[who.issuer].mint(who, peer)
 
     async def call_with(
         self,
