@@ -4,10 +4,11 @@ import asyncio
 
 import httpx
 import pytest
-from e2e.people import Writer
+from e2e.people import API, PASSWORD, Writer
 from trust import world
 from trust.calls import Rest, Wire
-from trust.effects import Effects
+from trust.effects import Effects, difference
+from trust.matrix import require_none
 
 NOT_GRPC = {"gateway", "model"}
 
@@ -17,10 +18,18 @@ class Ground:
 
     def __init__(self, stack, client, wire, tenants):
         self.stack = stack
+        self._client = client
         self.rest = Rest(client)
         self.wire = wire
         self.trying, self.other = tenants
         self._effects = Effects(stack)
+
+    async def login(self, tenant, role):
+        """The `Authorization` of a new session of somebody."""
+        body = {"email": tenant.people[role]["user"]["email"], "password": PASSWORD}
+        answer = await self._client.post(f"{API}/auth/login", json=body)
+        assert answer.status_code == 200, answer.text
+        return f"Bearer {answer.json()['data']['access_token']}"
 
     async def state(self, *tenants):
         """Every row and event of these accounts, and the rows of none."""
@@ -53,3 +62,11 @@ async def ground(stack, tenants):
     async with client:
         yield Ground(stack, client, wire, tenants)
     await wire.close()
+
+
+@pytest.fixture
+async def untouched(ground):
+    """Fails when anything has changed in the end."""
+    before = await ground.state(ground.trying, ground.other)
+    yield
+    require_none(difference(before, await ground.state(ground.trying, ground.other)))
