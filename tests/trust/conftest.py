@@ -1,4 +1,21 @@
-"""One running Writer with two accounts that have everything; made once for all of the matrix."""
+"""The trust matrix: every RPC and every REST route against everybody who must not get through.
+
+It is built by walking the descriptors, never from a list of routes. Rooms:
+
+- `contract` reads every RPC, its policy, its route, and for each field what kind of thing it names.
+  A text field that it does not know fails: say there whether it names something.
+- `filling` makes complete requests of descriptors, `world` two accounts with one of everything.
+- `calls` speaks REST with the gateway and gRPC with each service; answers can be compared.
+- `effects` sees every row of every database and every event on the stream.
+- `test_credentials`: no token and a dozen bad ones. Refused, no effect.
+- `test_roles`: every role, key and service. Who is not meant gets one answer, whatever exists.
+- `test_foreign_ids`: another account's id in every field. Answered as an unknown one, no effect.
+- `test_scope`: the same in headers and query, and revisions that tell of foreign things.
+- `test_declarations`: a permission is declared once; what is new fails until it is known.
+
+A new kind of thing needs a line in a table of `contract` and one of the thing in `world`. What
+reaches into other accounts by design is listed, with the reason, in `test_foreign_ids`.
+"""
 
 import asyncio
 

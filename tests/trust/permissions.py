@@ -1,4 +1,4 @@
-"""The permissions as a document for people: `python -m trust.permissions` beside the tests.
+"""The permissions as a document for people; run as a program it prints the document.
 
 Written from the descriptors and the one table of roles; docs/permissions.md is compared with it,
 so that a change of a declaration is seen where changes are read.
@@ -16,8 +16,10 @@ from chassis.access import LEVELS
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "permissions.md"
 HEAD = """# Who may call what
 
-Written from the policies in `protos/`, which the gateway, every service and the reference of the REST API read as well; a role's levels are in `chassis/access.py`. Do not
-edit: `PYTHONPATH=.:protos/gen:tests python -m trust.permissions > docs/permissions.md` writes it, and a test compares. A service among the callers calls in its own name, for the tenant it names.
+Written from the policies in `protos/`, which the gateway, every service and the reference of the
+REST API read as well; a role's levels are in `chassis/access.py`. The services named call in their
+own name, for the tenant that they name. Do not edit: a test compares it with what
+`PYTHONPATH=tests .venv/bin/python -m trust.permissions > docs/permissions.md` writes.
 
 | method | route | level | roles | services |
 |---|---|---|---|---|

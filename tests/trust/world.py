@@ -119,7 +119,7 @@ async def _people(writer: Writer, account: Account) -> dict[str, dict]:
 
 async def _things(tenant: Tenant, account: Account, key: str) -> None:
     """Makes two of whatever is listed, the second ones under this idempotency key."""
-    first = await _made(tenant, account, {}, stop_after="images")
+    first = await _made(tenant, account, {}, stop_after="image_prompts")
     second = await _made(tenant, account, {"Idempotency-Key": key}, stop_after="content")
     for made in (first, second):
         made["ended"] = await account.ended({"id": made["run"]})
