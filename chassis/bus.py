@@ -171,7 +171,6 @@ class Bus:
             log.warning("the connection to NATS was lost")
             self._up.clear()
             self._client = self._stream = None
-            _abandon(client)
             self._tell()
 
     async def _connect(self, lost: asyncio.Event) -> Client:
@@ -218,12 +217,6 @@ async def _loss(client: Client, told: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_S):
                 await told.wait()
-
-
-def _abandon(client: Client) -> None:
-    """Closes the socket of a client that ended without doing so; there is no public way."""
-    if client._transport is not None:
-        client._transport.close()
 
 
 async def _ensure_stream(stream: JetStreamContext) -> None:

@@ -76,6 +76,7 @@ async def test_a_client_that_ends_without_a_word_is_replaced(bus, nats_server, e
     client = await bus.ready()
 
     async def fail():
+        client._transport.close()  # as it would be by then
         raise ConnectionResetError
 
     # What the client does with data that it cannot send any more: it never calls back.
