@@ -1,8 +1,8 @@
 """Lists by page: opaque tokens that continue by key, page numbers by offset, one total.
 
 A token is bound to the account, the filters and the order it was made for, and damage shows. It
-grants nothing: the tenant conditions are in the statement whatever the token says. Texts are ordered
-by code point on every database.
+grants nothing: the tenant conditions are in the statement whatever the token says. Texts are
+ordered by code point on every database.
 """
 
 from __future__ import annotations

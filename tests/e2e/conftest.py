@@ -11,6 +11,7 @@ from support.whole import ENVIRONMENT
 from standalone.plan import whole
 from standalone.stack import Stack
 
+
 @pytest.fixture
 def stack_on_postgresql(postgres, tmp_path):
     """The same processes on five databases of PostgreSQL."""

@@ -8,6 +8,7 @@ from e2e.tenants import at_work, masked
 
 from chassis import ids
 
+
 @pytest.fixture
 async def tenants(writer):
     """Two accounts whose runs were interleaved."""

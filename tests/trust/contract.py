@@ -224,8 +224,10 @@ def _slots(message, template, path, lists, *, is_needed, is_inert=False) -> Iter
         inert = is_inert or field_behavior_pb2.OUTPUT_ONLY in behaviors
         rules = options.Extensions[validate_pb2.field]
         here, steps = (*path, desc.name), (*lists, desc.is_repeated)
-        needed = is_needed and not inert and (
-            field_behavior_pb2.REQUIRED in behaviors or _demands(rules) or desc.name == "etag"
+        needed = (
+            is_needed
+            and not inert
+            and (field_behavior_pb2.REQUIRED in behaviors or _demands(rules) or desc.name == "etag")
         )
         inner = desc.message_type
         if inner is not None and inner.full_name not in PLAIN_MESSAGES:

@@ -72,7 +72,9 @@ def cases():
 def caller_for(tenant, method):
     """Somebody of the account who may call the method; who has as little power as that takes."""
     if method.level == "internal":
-        return Caller.service(method.policy.callers[0], account_id=tenant.id, **tenant.account.scope)
+        return Caller.service(
+            method.policy.callers[0], account_id=tenant.id, **tenant.account.scope
+        )
     role = "developer" if method.level == "operate" else "owner"
     scope = {} if method.policy.needs_sector else {"site_id": "", "sector_id": ""}
     return tenant.caller(role, **scope)
@@ -139,9 +141,8 @@ class Trial:
             return True
         last = case.slot.path[-1]
         named = [fault.rpartition(".")[2].partition("[")[0] for fault in answer.faults]
-        return (
-            answer.code == REFUSALS.get(case.slot.kind, "NOT_FOUND")
-            or (answer.code == "INVALID_FIELDS" and named == [last])
+        return answer.code == REFUSALS.get(case.slot.kind, "NOT_FOUND") or (
+            answer.code == "INVALID_FIELDS" and named == [last]
         )
 
 

@@ -80,7 +80,9 @@ async def test_a_revision_does_not_tell_that_a_foreign_thing_exists(ground, cond
         return [fault async for fault in find(method)]
 
     # Operators decide about every account.
-    chosen = [each for each in PROTECTED if "{" in each.template and "accounts" not in each.template]
+    chosen = [
+        each for each in PROTECTED if "{" in each.template and "accounts" not in each.template
+    ]
     require_none(await faults_of(chosen, listed))
 
 
