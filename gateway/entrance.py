@@ -1,4 +1,4 @@
-"""What every call of a method passes before its body is read: who, from where, how often, by right."""
+"""What every call passes before its body is read: who, from where, how often, by what right."""
 
 from __future__ import annotations
 

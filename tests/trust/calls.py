@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 from trust.contract import Method, message_class
 from trust.filling import message
+from trust.http import Http, Response
 
 from chassis import caller, status
 from chassis.caller import Caller, Signer
@@ -22,6 +23,7 @@ CHANGING_HEADERS = {
 }  # fmt: skip
 _MOMENTS = re.compile(r'"?\d{4}-\d\d-\d\dT[0-9:.]+Z"?|(?:seconds|nanos): \d+')
 NAME_CHARS_MIN = 8
+FAILED = 400
 _OK = "OK"
 
 
@@ -54,8 +56,8 @@ def masked(text: str, *known: str) -> str:
 class Rest:
     """The gateway, as a client meets it."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, http: Http) -> None:
+        self._http = http
 
     async def call(
         self,
@@ -80,25 +82,23 @@ class Rest:
             sent["Idempotency-Key"] = rest.pop("request_id")
         if "etag" in rest:
             sent["If-Match"] = rest.pop("etag")
-        async with self._client.stream(
+        answer = await self._http.request(
             method.verb,
             path,
             params={**rest, **(query or {})},
-            json=body,
+            body=body,
             headers={**sent, **(headers or {})},
-        ) as answer:
-            if method.is_stream and answer.is_success:
-                # It would go on for hours.
-                return Answer(_OK, str(answer.status_code), "")
-            await answer.aread()
+        )
         return _read(answer, known)
 
 
-def _read(answer: Any, known: tuple[str, ...]) -> Answer:
+def _read(answer: Response, known: tuple[str, ...]) -> Answer:
+    if answer.is_stream:
+        return Answer(_OK, str(answer.status), "")
     text, request_id = answer.text, answer.headers["x-request-id"]
     kept = {k: v for k, v in answer.headers.items() if k not in CHANGING_HEADERS}
-    said = masked(f"{answer.status_code} {kept} {text}", *known, request_id)
-    if answer.is_success:
+    said = masked(f"{answer.status} {kept} {text}", *known, request_id)
+    if answer.status < FAILED:
         return Answer(_OK, said, text)
     document = json.loads(text)
     faults = tuple(document.get("errors") or {})

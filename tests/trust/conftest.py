@@ -5,7 +5,7 @@ It is built by walking the descriptors, never from a list of routes. Rooms:
 - `contract` reads every RPC, its policy, its route, and for each field what kind of thing it names.
   A text field that it does not know fails: say there whether it names something.
 - `filling` makes complete requests of descriptors, `world` two accounts with one of everything.
-- `calls` speaks REST with the gateway and gRPC with each service; answers can be compared.
+- `calls` speaks REST (by `http`) and gRPC with the services; answers can be compared.
 - `effects` sees every row of every database and every event on the stream.
 - `test_credentials`: no token and a dozen bad ones. Refused, no effect.
 - `test_roles`: every role, key and service. Who is not meant gets one answer, whatever exists.
@@ -18,6 +18,7 @@ reaches into other accounts by design is listed, with the reason, in `test_forei
 """
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ from e2e.people import API, PASSWORD, Writer
 from trust import world
 from trust.calls import Rest, Wire
 from trust.effects import Effects, difference
+from trust.http import Http
 from trust.matrix import require_none
 
 NOT_GRPC = {"gateway", "model"}
@@ -33,10 +35,10 @@ NOT_GRPC = {"gateway", "model"}
 class Ground:
     """What every part of the matrix needs."""
 
-    def __init__(self, stack, client, wire, tenants):
+    def __init__(self, stack, http, wire, tenants):
         self.stack = stack
-        self._client = client
-        self.rest = Rest(client)
+        self.http = http
+        self.rest = Rest(http)
         self.wire = wire
         self.trying, self.other = tenants
         self._effects = Effects(stack)
@@ -44,19 +46,18 @@ class Ground:
     async def login(self, tenant, role):
         """The `Authorization` of a new session of somebody."""
         body = {"email": tenant.people[role]["user"]["email"], "password": PASSWORD}
-        answer = await self._client.post(f"{API}/auth/login", json=body)
-        assert answer.status_code == 200, answer.text
-        return f"Bearer {answer.json()['data']['access_token']}"
+        answer = await self.http.request("POST", f"{API}/auth/login", body=body)
+        assert answer.status == 200, answer.text
+        return f"Bearer {json.loads(answer.text)['data']['access_token']}"
 
     async def state(self, *tenants):
         """Every row and event of these accounts, and the rows of none."""
         return await self._effects.now(*(tenant.id for tenant in tenants))
 
 
-def _met(stack):
+def _wire(stack):
     addresses = {k: v for k, v in stack.addresses.items() if k not in NOT_GRPC}
-    client = httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=30)
-    return client, Wire(addresses, world.signers(stack))
+    return Wire(addresses, world.signers(stack))
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +65,8 @@ def tenants(stack):
     """The account that tries, and the other one."""
 
     async def make():
-        client, wire = _met(stack)
-        async with client:
+        wire = _wire(stack)
+        async with httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=30) as client:
             made = await world.two(Writer(client, stack), wire)
         await wire.close()
         return made
@@ -75,9 +76,9 @@ def tenants(stack):
 
 @pytest.fixture
 async def ground(stack, tenants):
-    client, wire = _met(stack)
-    async with client:
-        yield Ground(stack, client, wire, tenants)
+    http, wire = Http(stack.url), _wire(stack)
+    yield Ground(stack, http, wire, tenants)
+    await http.close()
     await wire.close()
 
 

@@ -1,6 +1,7 @@
 """Another account's ids beside the request: in headers, in the query, and as the one to act on."""
 
-import httpx
+import json
+
 import pytest
 from trust.contract import methods
 from trust.filling import fields
@@ -92,8 +93,8 @@ def slot_of(method, name):
 
 
 async def test_every_route_of_the_gateway_is_known(ground):
-    async with httpx.AsyncClient(base_url=ground.stack.url, trust_env=False) as client:
-        served = set((await client.get("/api/openapi.json")).json()["paths"])
+    described = await ground.http.request("GET", "/api/openapi.json")
+    served = set(json.loads(described.text)["paths"])
     declared = {method.template for method in methods() if method.verb}
     assert declared <= served
     assert served - declared == set(BESIDE)
@@ -101,8 +102,7 @@ async def test_every_route_of_the_gateway_is_known(ground):
 
 async def test_what_everybody_may_have_needs_no_credential_and_streams_do(ground):
     image = ground.other.things["image"]
-    async with httpx.AsyncClient(base_url=ground.stack.url, trust_env=False) as client:
-        for template, level in BESIDE.items():
-            status = (await client.get(template.format(id=image))).status_code
-            # There is no file yet, and whoever asks is told so.
-            assert status in ({200, 404} if level == "public" else {401}), template
+    for template, level in BESIDE.items():
+        status = (await ground.http.request("GET", template.format(id=image))).status
+        # There is no file yet, and whoever asks is told so.
+        assert status in ({200, 404} if level == "public" else {401}), template
