@@ -81,12 +81,7 @@ class Endpoint:
     ) -> Answer:
         """The answer to a request. Raises Refusal, or ClientGone when nobody waits for it."""
         exchange.route = self.binding.template
-        principal = await self._around.entrance.admit(
-            exchange,
-            self._throttle,
-            is_public=self.method.access == "public",
-            acting_at=self.method.path,
-        )
+        principal = await self._around.entrance.admit(exchange, self._throttle, self.method)
         body = b""
         if self.binder.takes_body:
             body = await bodies.read_body(receive, exchange.headers, self._around.bounds)
