@@ -7,8 +7,18 @@ from dataclasses import asdict
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Update,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from chassis import clock
 from chassis.caller import Caller
@@ -117,23 +127,15 @@ class TaskStore:
 
         Two calls over the same tasks may deadlock on PostgreSQL, which ends and repeats one.
         """
-        changed = (
-            self._connection.execute(
-                _status_of_all(Sight.of(self._caller)),
-                {
-                    **tenant_of(self._caller),
-                    "ids": as_values(task_ids),
-                    "new_status": status,
-                    "now": clock.now(),
-                },
-            )
-            .scalars()
-            .all()
-        )
-        missing = set(task_ids).difference(changed)
-        if missing:
-            raise NotFound("task", *sorted(missing))
-        return len(changed)
+        wanted = {**tenant_of(self._caller), "ids": as_values(task_ids)}
+        changed = self._connection.execute(
+            _status_of_all(Sight.of(self._caller)),
+            {**wanted, "new_status": status, "now": clock.now()},
+        ).rowcount
+        if changed < len(set(task_ids)):
+            found = self._connection.execute(_ids_among(Sight.of(self._caller)), wanted).scalars()
+            raise NotFound("task", *sorted(set(task_ids).difference(found)))
+        return changed
 
     def start_generation(self, task_id: str, generation_id: str) -> None:
         """Notes which generation writes the task now."""
@@ -180,16 +182,25 @@ def _by_id(sight: Sight) -> Select[Any]:
 
 
 @cache
-def _status_of_all(sight: Sight) -> ReturningUpdate[Any]:
+def _live_among(sight: Sight) -> tuple[ColumnElement[bool], ...]:
+    return (*seen(tasks, sight), tasks.c.delete_time.is_(None), among(tasks.c.id, "ids"))
+
+
+@cache
+def _ids_among(sight: Sight) -> Select[Any]:
+    return select(tasks.c.id).where(*_live_among(sight))
+
+
+@cache
+def _status_of_all(sight: Sight) -> Update:
     return (
         update(tasks)
-        .where(*seen(tasks, sight), tasks.c.delete_time.is_(None), among(tasks.c.id, "ids"))
+        .where(*_live_among(sight))
         .values(
             status=bindparam("new_status"),
             revision=tasks.c.revision + 1,
             update_time=bindparam("now", type_=UtcDateTime()),
         )
-        .returning(tasks.c.id)
     )
 
 
