@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import weakref
 from collections.abc import AsyncIterator
 
 from grpc import StatusCode
@@ -13,6 +14,7 @@ from grpc import StatusCode
 from chassis import clock
 from gateway.channel import headers
 from gateway.channel.calls import (
+    CLOSED,
     UNSEEN,
     CallFailed,
     StreamingCall,
@@ -41,6 +43,8 @@ class Channel:
         self._address = address
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
+        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
+        """Also those that only run calls to their end; the event loop keeps them alive."""
         self._away_until_s = 0.0
         self._away_s = AWAY_FIRST_S
         self._is_closed = False
@@ -57,11 +61,10 @@ class Channel:
 
     async def connected(self) -> Connection:
         """A connection that takes a call; the caller bounds the wait. Raises CallFailed."""
-        while True:
-            connection = self._connection or await self._connect()
-            if not connection.is_full:
-                return connection
-            await connection.room()
+        connection = self._connection or await self._connect()
+        if connection.is_full:
+            await connection.place()
+        return connection
 
     async def close(self) -> None:
         """Ends all calls."""
@@ -69,33 +72,32 @@ class Channel:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        if self._connection is not None:
-            self._connection.close()
+        for connection in list(self._opened):
+            connection.close()
 
     async def _connect(self) -> Connection:
         if self._is_closed:
-            raise unavailable("The channel was closed.", is_unseen=True)
+            raise unavailable(CLOSED, is_unseen=True)
         if self._connecting is None:
             if clock.elapsed_s() < self._away_until_s:
                 raise unavailable("The service was not reached a moment ago.", is_unseen=True)
             self._connecting = asyncio.create_task(self._attempt(), name=f"to {self._address}")
             self._connecting.add_done_callback(_note_end)
-        # Shielded: others wait for the same attempt.
-        return await asyncio.shield(self._connecting)
+        attempt = self._connecting
+        try:
+            # Shielded: others wait for the same attempt.
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            if attempt.cancelled():
+                raise unavailable(CLOSED, is_unseen=True) from None
+            raise
 
     async def _attempt(self) -> Connection:
-        connection: Connection | None = None
         try:
-            host, _, port = self._address.rpartition(":")
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._lost), host.strip("[]"), int(port)
-                )
-                await connection.greeted
+                connection = await self._open()
         except (OSError, TimeoutError) as error:
             log.info("no connection to %s: %r", self._address, error)
-            if connection is not None:
-                connection.close()
             self._away_until_s = clock.elapsed_s() + self._away_s
             self._away_s = min(self._away_s * 2, AWAY_MAX_S)
             raise unavailable(f"The service cannot be reached: {error}.", is_unseen=True) from error
@@ -104,6 +106,19 @@ class Channel:
         self._away_s = AWAY_FIRST_S
         if connection.is_usable:
             self._connection = connection
+        return connection
+
+    async def _open(self) -> Connection:
+        host, _, port = self._address.rpartition(":")
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._lost), host.strip("[]"), int(port)
+        )
+        self._opened.add(connection)
+        try:
+            await connection.greeted
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _lost(self) -> None:
@@ -139,7 +154,8 @@ class Method:
             except CallFailed as error:
                 if attempt == ATTEMPTS_MAX or not self._may_repeat(error):
                     raise
-                pause_s = random.uniform(0.5, 1) * min(RETRY_FIRST_S * 2**attempt, RETRY_MAX_S)  # noqa: S311
+                longest_s = min(RETRY_FIRST_S * 2 ** (attempt - 1), RETRY_MAX_S)
+                pause_s = random.uniform(0.5, 1) * longest_s  # noqa: S311
                 if clock.elapsed_s() + pause_s >= ends_s:
                     raise
             attempt += 1
@@ -153,7 +169,7 @@ class Method:
         loop = asyncio.get_running_loop()
         begun_s = clock.elapsed_s()
         connection = self._channel.usable() or await self._connected(begun_s + timeout_s)
-        call = StreamingCall(connection, begun_s)
+        call = StreamingCall(connection, begun_s, begun_s + timeout_s)
         block = self._head + headers.timeout(timeout_s) + headers.metadata(metadata)
         connection.start(call, block, request)
         timer = loop.call_later(timeout_s, connection.expire, call)
@@ -168,7 +184,7 @@ class Method:
         begun_s = clock.elapsed_s()
         left_s = ends_s - begun_s
         loop = asyncio.get_running_loop()
-        call = UnaryCall(loop, begun_s)
+        call = UnaryCall(loop, begun_s, ends_s)
         connection.start(call, self._head + headers.timeout(left_s) + entries, request)
         timer = loop.call_later(left_s, connection.expire, call)
         try:
