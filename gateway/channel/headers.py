@@ -55,7 +55,6 @@ class Status:
 _TOO_LARGE = Status(
     StatusCode.RESOURCE_EXHAUSTED,
     f"The answer's headers are larger than {METADATA_BYTES_MAX} bytes.",
-    f"The answer's headers are larger than {METADATA_BYTES_MAX} bytes.",
 )
 
 

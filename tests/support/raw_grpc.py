@@ -23,7 +23,7 @@ def block(fields):
     """A header block that uses no table."""
     encoder = hpack.Encoder()
     encoder.header_table_size = 0
-    return encoder.encode([(name, value, True) for name, value in fields])
+    return encoder.encode([(name, value, True) for name, value in fields], huffman=False)
 
 
 def message(payload, *, flag=0):
@@ -56,7 +56,9 @@ def in_pieces(stream, fields, size, *flags):
 
 def answer(stream, payload):
     """A whole good answer."""
-    return headers(stream, OK_HEAD) + data(stream, message(payload)) + trailers(stream)
+    body = message(payload)
+    parts = [data(stream, body[at : at + 16_384]) for at in range(0, len(body), 16_384)]
+    return b"".join((headers(stream, OK_HEAD), *parts, trailers(stream)))
 
 
 class Peer:
@@ -73,6 +75,8 @@ class Peer:
         async with asyncio.timeout(WAIT_S):
             assert await self._reader.readexactly(len(PREFACE)) == PREFACE
         self.greeting = await self.next(SettingsFrame)
+        self.window = (await self.frame()).window_increment
+        assert "ACK" in (await self.frame()).flags
 
     def send(self, *parts):
         self._writer.write(b"".join(parts))
@@ -124,10 +128,11 @@ class RawServer:
     async def start(self):
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
-    async def _connected(self, reader, writer):
-        self._tasks.append(asyncio.current_task())
+    def _connected(self, reader, writer):
         self.peers += 1
-        peer = Peer(reader, writer)
+        self._tasks.append(asyncio.create_task(self._follow(Peer(reader, writer))))
+
+    async def _follow(self, peer):
         try:
             await self._script(peer)
         finally:

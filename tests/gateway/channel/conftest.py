@@ -43,7 +43,7 @@ class Things:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         return request
 
-    async def wait(self, request, context):
+    async def wait(self, request, _context):
         """Until the gate is opened."""
         self.seen.append(request)
         try:
@@ -52,7 +52,7 @@ class Things:
             self.ended.append(request)
         return request
 
-    async def big(self, request, context):
+    async def big(self, request, _context):
         """As many bytes as it is asked for."""
         return b"x" * int(request)
 
@@ -71,14 +71,14 @@ class Things:
 class Service:
     """A real server with Things, which can be stopped and started again on its port."""
 
-    def __init__(self, engine):
+    def __init__(self, engine, port=0):
         self._engine = ENGINES[engine]
-        self._port = 0
+        self.port = port
         self.things = Things()
 
     @property
     def address(self):
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self.port}"
 
     async def start(self):
         options = [
@@ -94,7 +94,7 @@ class Service:
         }
         handlers["Count"] = grpc.unary_stream_rpc_method_handler(things.count)
         self._server.add_registered_method_handlers(SERVICE, handlers)
-        self._port = self._server.add_insecure_port(self.address)
+        self.port = self._server.add_insecure_port(self.address)
         await self._server.start()
 
     async def stop(self, grace_s=None):
