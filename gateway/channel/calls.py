@@ -62,12 +62,14 @@ def from_reset(code: int) -> CallFailed:
 class Call:
     """A stream of a connection, as the connection sees it."""
 
-    __slots__ = ("begun_s", "ends_s", "stream", "taken", "unsent", "window")
+    __slots__ = ("begun_s", "ends_s", "stream", "taken", "timer", "unsent", "window")
 
     def __init__(self, begun_s: float, ends_s: float) -> None:
         self.stream = 0
         self.begun_s = begun_s
         self.ends_s = ends_s
+        self.timer: asyncio.TimerHandle
+        """Ends it in time; set by the connection, and cancelled when it is over."""
         self.window = 0
         """How much more the service takes now."""
         self.taken = 0
@@ -180,20 +182,30 @@ class StreamingCall(Call):
         self._ended = error
         self._arrived.set()
 
-    async def read(self) -> bytes | None:
-        """The next message, None behind the last. Raises CallFailed."""
+    async def is_over(self) -> bool:
+        """Waits for a message; whether there will be none. Raises CallFailed."""
         while not self._messages:
             if isinstance(self._ended, CallFailed):
                 raise self._ended
             if self._ended:
-                return None
+                return True
             self._arrived.clear()
             await self._arrived.wait()
+        return False
+
+    async def read(self) -> bytes | None:
+        """The next message, None behind the last. Raises CallFailed."""
+        if await self.is_over():
+            return None
         message = self._messages.popleft()
         if not self._messages and self._read:
             read, self._read = self._read, 0
             self._connection.allow(self, read)
         return message
+
+    def give_up(self) -> None:
+        """Ends it wherever it stands."""
+        self._connection.reset(self)
 
 
 def _size_of(body: bytes | bytearray) -> int:

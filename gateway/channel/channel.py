@@ -57,13 +57,13 @@ class Channel:
     def usable(self) -> Connection | None:
         """The connection, if a call can be started on it right now."""
         connection = self._connection
-        return None if connection is None or connection.is_full else connection
+        return None if connection is None or connection.places.are_taken else connection
 
     async def connected(self) -> Connection:
         """A connection that takes a call; the caller bounds the wait. Raises CallFailed."""
         connection = self._connection or await self._connect()
-        if connection.is_full:
-            await connection.place()
+        if connection.places.are_taken:
+            await connection.places.one()
         return connection
 
     async def close(self) -> None:
@@ -152,46 +152,66 @@ class Method:
             try:
                 return await self._once(request, entries, ends_s)
             except CallFailed as error:
-                if attempt == ATTEMPTS_MAX or not self._may_repeat(error):
-                    raise
-                longest_s = min(RETRY_FIRST_S * 2 ** (attempt - 1), RETRY_MAX_S)
-                pause_s = random.uniform(0.5, 1) * longest_s  # noqa: S311
-                if clock.elapsed_s() + pause_s >= ends_s:
-                    raise
+                await self._pause(error, attempt, ends_s)
             attempt += 1
-            await asyncio.sleep(pause_s)
 
     @contextlib.asynccontextmanager
     async def stream(
         self, request: bytes, metadata: Metadata, timeout_s: float
     ) -> AsyncIterator[StreamingCall]:
-        """A call with many answers, given up at the end of the block. Raises CallFailed."""
-        loop = asyncio.get_running_loop()
-        begun_s = clock.elapsed_s()
-        connection = self._channel.usable() or await self._connected(begun_s + timeout_s)
-        call = StreamingCall(connection, begun_s, begun_s + timeout_s)
-        block = self._head + headers.timeout(timeout_s) + headers.metadata(metadata)
-        connection.start(call, block, request)
-        timer = loop.call_later(timeout_s, connection.expire, call)
+        """A call with many answers, given up at the end of the block. Raises CallFailed.
+
+        Begins with the first answer; until then it is sent again like any other call.
+        """
+        ends_s = clock.elapsed_s() + timeout_s
+        entries = headers.metadata(metadata)
+        attempt = 1
+        call: StreamingCall | None = None
+        while call is None:
+            try:
+                call = await self._begun(request, entries, ends_s)
+            except CallFailed as error:
+                await self._pause(error, attempt, ends_s)
+            attempt += 1
         try:
             yield call
         finally:
-            timer.cancel()
-            connection.reset(call)
+            call.give_up()
 
     async def _once(self, request: bytes, entries: bytes, ends_s: float) -> bytes:
         connection = self._channel.usable() or await self._connected(ends_s)
         begun_s = clock.elapsed_s()
-        left_s = ends_s - begun_s
-        loop = asyncio.get_running_loop()
-        call = UnaryCall(loop, begun_s, ends_s)
-        connection.start(call, self._head + headers.timeout(left_s) + entries, request)
-        timer = loop.call_later(left_s, connection.expire, call)
+        call = UnaryCall(asyncio.get_running_loop(), begun_s, ends_s)
+        connection.start(call, self._head + headers.timeout(ends_s - begun_s) + entries, request)
         try:
             return await call.answer
         finally:
-            timer.cancel()
             connection.reset(call)
+
+    async def _begun(self, request: bytes, entries: bytes, ends_s: float) -> StreamingCall:
+        connection = self._channel.usable() or await self._connected(ends_s)
+        begun_s = clock.elapsed_s()
+        call = StreamingCall(connection, begun_s, ends_s)
+        connection.start(call, self._head + headers.timeout(ends_s - begun_s) + entries, request)
+        try:
+            await call.is_over()
+        except BaseException:
+            call.give_up()
+            raise
+        return call
+
+    async def _pause(self, error: CallFailed, attempt: int, ends_s: float) -> None:
+        """Waits before the next attempt; raises the error when there shall be none."""
+        longest_s = min(RETRY_FIRST_S * 2 ** (attempt - 1), RETRY_MAX_S)
+        pause_s = random.uniform(0.5, 1) * longest_s  # noqa: S311
+        if (
+            attempt == ATTEMPTS_MAX
+            or error.code() is not StatusCode.UNAVAILABLE
+            or not (self._is_read or error.is_unseen)
+            or clock.elapsed_s() + pause_s >= ends_s
+        ):
+            raise error
+        await asyncio.sleep(pause_s)
 
     async def _connected(self, ends_s: float) -> Connection:
         try:
@@ -200,6 +220,3 @@ class Method:
         except TimeoutError:
             status = Status(StatusCode.DEADLINE_EXCEEDED, UNSEEN)
             raise CallFailed(status, is_unseen=True) from None
-
-    def _may_repeat(self, error: CallFailed) -> bool:
-        return error.code() is StatusCode.UNAVAILABLE and (self._is_read or error.is_unseen)

@@ -43,7 +43,8 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, when_unusable: Callable[[], None]) -> None:
-        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
         """Done when the service has shown that it speaks HTTP/2; failed when it never will."""
         self.is_usable = True
         self._when_unusable = when_unusable
@@ -52,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._reader = FrameReader()
         self._calls: dict[int, Call] = {}
         self._next_stream = 1
-        self._places = Places(self._calls)
+        self.places = Places(self._calls)
         self._taken = 0
         self._heard_s = 0.0
         self._doubt: asyncio.TimerHandle | None = None
@@ -69,17 +70,8 @@ class Connection(asyncio.Protocol):
 
     # What channels ask for.
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the service wants no more calls at once."""
-        return self._places.are_taken
-
-    async def place(self) -> None:
-        """Waits until a call can be started; the caller bounds the wait. Raises CallFailed."""
-        await self._places.one()
-
     def start(self, call: Call, block: bytes, message: bytes) -> None:
-        """Sends a call. Raises CallFailed when the connection takes no more."""
+        """Sends a call, which is over when its time is. Raises CallFailed."""
         if not self.is_usable:
             raise unavailable(UNSEEN, is_unseen=True)
         call.stream = self._next_stream
@@ -87,6 +79,7 @@ class Connection(asyncio.Protocol):
             block = headers.NO_TABLE + block
         self._next_stream += 2
         self._calls[call.stream] = call
+        call.timer = self._loop.call_later(call.ends_s - call.begun_s, self.expire, call)
         self._sender.send(call, block, message)
         if self._next_stream > frames.STREAM_MAX:
             self._end_use()
@@ -196,7 +189,7 @@ class Connection(asyncio.Protocol):
             return
         for name, value in frames.read_settings(payload):
             if name == Setting.MAX_CONCURRENT_STREAMS:
-                self._places.bound(value)
+                self.places.bound(value)
             else:
                 self._sender.apply(name, value, self._calls.values())
         self._transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
@@ -251,7 +244,8 @@ class Connection(asyncio.Protocol):
     def _forget(self, stream: int) -> Call | None:
         call = self._calls.pop(stream, None)
         if call is not None:
-            self._places.give()
+            call.timer.cancel()
+            self.places.give()
             if not self.is_usable:
                 self._close_when_done()
         return call
@@ -267,7 +261,7 @@ class Connection(asyncio.Protocol):
     def _doubt_it(self) -> None:
         if self._doubt is None:
             since_s = clock.elapsed_s()
-            self._doubt = asyncio.get_running_loop().call_later(SILENCE_S, self._believe, since_s)
+            self._doubt = self._loop.call_later(SILENCE_S, self._believe, since_s)
 
     def _believe(self, since_s: float) -> None:
         self._doubt = None
@@ -284,7 +278,7 @@ class Connection(asyncio.Protocol):
         if self.is_usable:
             self.is_usable = False
             self._when_unusable()
-            self._places.refuse(unavailable(UNSEEN, is_unseen=True))
+            self.places.refuse(unavailable(UNSEEN, is_unseen=True))
 
     def _fail(self, message: str) -> None:
         self._end_use()
@@ -295,4 +289,5 @@ class Connection(asyncio.Protocol):
         calls = list(self._calls.values())
         self._calls.clear()
         for call in calls:
+            call.timer.cancel()
             call.on_failure(unavailable(message, is_unseen=False))

@@ -24,6 +24,8 @@ Metadata = Iterable[tuple[str, str]]
 DETAILS = "grpc-status-details-bin"
 KNOWN_BLOCKS = 256
 """How many different blocks are remembered; those of refusals come and go."""
+KNOWN_NAMES = 64
+"""Of headers that we send; more than there are."""
 _TIMEOUT_UNITS_MAX = 99_999_999
 _CODES = {str(code.value[0]): code for code in StatusCode}
 _FROM_HTTP = {
@@ -60,8 +62,14 @@ _TOO_LARGE = Status(
 
 def literal(name: str, value: str) -> bytes:
     """One header that nobody shall remember (HPACK: literal without indexing)."""
-    key, text = name.encode("ascii"), value.encode("ascii")
-    return b"\x00" + _length(len(key)) + key + _length(len(text)) + text
+    text = value.encode("ascii")
+    return _name(name) + _length(len(text)) + text
+
+
+@lru_cache(maxsize=KNOWN_NAMES)
+def _name(name: str) -> bytes:
+    key = name.encode("ascii")
+    return b"\x00" + _length(len(key)) + key
 
 
 def request_head(path: str, authority: str, agent: str) -> bytes:

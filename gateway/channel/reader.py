@@ -12,6 +12,7 @@ _IN_BLOCKS = frozenset({frames.HEADERS, frames.CONTINUATION})
 BLOCK_BYTES_MAX = 4 * METADATA_BYTES_MAX
 """A header block above METADATA_BYTES_MAX fails its call, one above this its connection."""
 _TRIMMED = frames.PADDED | frames.HAS_PRIORITY
+_SHAPE = _TRIMMED | frames.END_HEADERS
 
 
 class FrameReader:
@@ -41,13 +42,19 @@ class FrameReader:
             at = begin + length
             payload = data[begin:at]
             stream &= frames.STREAM_MAX
-            if kind in _IN_BLOCKS or self._begun is not None:
+            if (
+                self._begun is None
+                and kind <= frames.HEADERS
+                and (kind == frames.DATA or flags & _SHAPE == frames.END_HEADERS)
+            ):
+                # Nearly all there is.
+                yield kind, flags, stream, payload
+            elif kind in _IN_BLOCKS or self._begun is not None:
                 whole = self._block(kind, flags, stream, payload)
                 if whole is not None:
                     yield frames.HEADERS, *whole
             else:
-                if kind != frames.DATA:
-                    frames.check(kind, flags, stream, payload)
+                frames.check(kind, flags, stream, payload)
                 yield kind, flags, stream, payload
         self._rest = data[at:]
 

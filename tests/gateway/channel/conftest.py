@@ -7,6 +7,7 @@ import gc
 import grpc
 import pygrpc_native.aio
 import pytest
+import uvloop
 from support.raw_grpc import RawServer
 
 from gateway.channel import Channel
@@ -151,7 +152,7 @@ async def open_channel(monkeypatch, complaints):
             await asyncio.sleep(0.001)
     for each in connections:
         assert not each._calls
-        assert not each._places._waiting
+        assert not each.places._waiting
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert not {name for name in names if name.startswith("to 127.")}
 
@@ -204,3 +205,8 @@ def answering(raw):
         return await method(b"?", (), timeout_s)
 
     return one
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """The event loop that the gateway has."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -310,6 +310,24 @@ async def test_calls_that_a_farewell_leaves_out_are_repeated_elsewhere(raw):
     assert method.server.peers == 2
 
 
+async def test_a_call_with_many_answers_is_repeated_until_the_first_of_them(raw):
+    async def script(peer):
+        await peer.greet()
+        stream, _ = await peer.call()
+        peer.send(RstStreamFrame(stream, 7).serialize())
+        stream, _ = await peer.call()
+        peer.send(wire.headers(stream, wire.OK_HEAD), wire.data(stream, wire.message(b"tea")))
+        peer.send(RstStreamFrame(stream, 7).serialize())
+        await peer.next(GoAwayFrame)
+
+    method = await raw(script)
+    async with method.stream(b"?", (), 5.0) as stream:
+        assert await stream.read() == b"tea"
+        with pytest.raises(CallFailed) as failed:
+            await stream.read()
+    assert failed.value.code() is Code.UNAVAILABLE
+
+
 async def test_a_refused_stream_is_repeated_even_if_it_writes(raw):
     async def script(peer):
         await peer.greet()

@@ -13,7 +13,7 @@ from gateway.channel import CallFailed, headers
 from gateway.channel.calls import StreamingCall, UnaryCall
 from gateway.channel.connection import Connection
 
-FOREVER_S = 1e9
+LONG_S = 60.0
 
 
 class Transport:
@@ -96,7 +96,7 @@ def conversations(draw):
 
 def start(connection, is_stream):
     loop = asyncio.get_running_loop()
-    call = StreamingCall(connection, 0, FOREVER_S) if is_stream else UnaryCall(loop, 0, FOREVER_S)
+    call = StreamingCall(connection, 0, LONG_S) if is_stream else UnaryCall(loop, 0, LONG_S)
     connection.start(call, headers.request_head("/a/b", "c", "d"), b"?")
     return call
 
