@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -75,6 +76,21 @@ def as_tuples(rows: Iterable[Sequence[str]]) -> str:
     return json.dumps([list(row) for row in rows])
 
 
+def among(column: Column[str], parameter: str) -> ColumnElement[bool]:
+    """Whether a column has one of many texts.
+
+    They come as one parameter, made by `as_values`, so that the statement is the same for any
+    number: it is built, compiled and prepared once.
+    """
+    wanted = _Elements(bindparam(parameter, type_=String())).table_valued("value")
+    return column.in_(select(_Plain(wanted.c.value)))
+
+
+def as_values(values: Iterable[str]) -> str:
+    """The parameter of `among`."""
+    return json.dumps(list(values))
+
+
 class _Elements(FunctionElement[Any]):
     """The elements of a JSON array, as rows."""
 
@@ -91,6 +107,14 @@ class _Text(FunctionElement[str]):
 
     def __init__(self, array: ColumnElement[Any], index: int) -> None:
         super().__init__(array, index)
+
+
+class _Plain(FunctionElement[str]):
+    """An element of a JSON array that is a text."""
+
+    type = String()
+    name = "plain"
+    inherit_cache = True
 
 
 @compiles(_Elements, "sqlite")
@@ -117,3 +141,14 @@ def _text_sqlite(element: _Text, compiler: Any, **kwargs: Any) -> str:
 def _text_postgresql(element: _Text, compiler: Any, **kwargs: Any) -> str:
     array, index = element.clauses
     return f"({compiler.process(array, **kwargs)} ->> {index.value})"
+
+
+@compiles(_Plain, "sqlite")
+def _plain_sqlite(element: _Plain, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
+@compiles(_Plain, "postgresql")
+def _plain_postgresql(element: _Plain, compiler: Any, **kwargs: Any) -> str:
+    # The text of a JSON value, without its quotes.
+    return f"({compiler.process(element.clauses, **kwargs)} #>> '{{}}')"

@@ -16,16 +16,10 @@ import grpc
 
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, Violation
+from chassis.memory import REMEMBERED_MAX
 from gateway import answers, bodies, conditions
 from gateway.answers import Answer, Headers
-from gateway.authentication import (
-    ANONYMOUS,
-    NO_SCOPE,
-    REMEMBERED_MAX,
-    Principal,
-    Scope,
-    Scopes,
-)
+from gateway.authentication import ANONYMOUS, NO_SCOPE, Principal, Scope, Scopes
 from gateway.binding import Bound, RequestBinder
 from gateway.bounds import Bounds
 from gateway.channel import Metadata
@@ -87,12 +81,7 @@ class Endpoint:
     ) -> Answer:
         """The answer to a request. Raises Refusal, or ClientGone when nobody waits for it."""
         exchange.route = self.binding.template
-        principal = await self._around.entrance.admit(
-            exchange,
-            self._throttle,
-            is_public=self.method.access == "public",
-            acting_at=self.method.path,
-        )
+        principal = await self._around.entrance.admit(exchange, self._throttle, self.method)
         body = b""
         if self.binder.takes_body:
             body = await bodies.read_body(receive, exchange.headers, self._around.bounds)

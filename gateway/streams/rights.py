@@ -7,8 +7,7 @@ from datetime import datetime
 
 from writer.options.v1 import options_pb2
 
-from chassis.access import LEVELS
-from chassis.errors import Forbidden
+from chassis import access
 from gateway.authentication import NO_SCOPE, Principal
 from gateway.channel import Metadata
 from gateway.exchange import Exchange
@@ -53,9 +52,7 @@ class Guard:
     async def view(self) -> View:
         """The reader's rights now. Raises what a request with this credential would."""
         principal = await self._around.entrance.identify(self._exchange)
-        levels = LEVELS.get(principal.role, frozenset())
-        if options_pb2.Access.read not in levels:
-            raise Forbidden("ROLE_FORBIDDEN", "Your role does not allow this.")
+        access.require(principal.role, options_pb2.Access.read)
         if self._asked.site_id:
             await self._around.scopes.resolve(
                 principal, self._asked.site_id, "", needs_sector=False
@@ -63,7 +60,7 @@ class Guard:
         sites = principal.allowed_sites
         return View(
             account_id=principal.account_id,
-            levels=levels,
+            levels=access.LEVELS[principal.role],
             allowed_sites=None if sites is None else frozenset(sites),
             site_id=self._asked.site_id,
             types=self._asked.types,

@@ -16,6 +16,11 @@ from services.tasks.domain import (
     Task,
 )
 
+# Looked up once: a page of a list has hundreds of them.
+_TYPES = dict(types_pb2.ContentType.Value.items())
+_STRUCTURES = dict(types_pb2.ContentStructure.Value.items())
+_STATUSES = dict(tasks_pb2.Task.Status.items())
+
 
 def brief_from_proto(task: tasks_pb2.Task) -> Brief:
     """What a caller may say about a task; everything else in the message is ignored."""
@@ -48,12 +53,12 @@ def task_to_proto(task: Task) -> tasks_pb2.Task:
         cluster_name=task.cluster_name,
         idea_id=brief.idea_id,
         taxonomy_term_id=brief.taxonomy_term_id,
-        content_type=types_pb2.ContentType.Value.Value(brief.content_type),
-        content_structure=types_pb2.ContentStructure.Value.Value(brief.content_structure),
+        content_type=_TYPES[brief.content_type],
+        content_structure=_STRUCTURES[brief.content_structure],
         keywords=brief.keywords,
         word_count=brief.word_count,
         prompt_override=brief.prompt_override,
-        status=tasks_pb2.Task.Status.Value(task.status),
+        status=_STATUSES[task.status],
         content_id=task.content_id,
         create_time=to_timestamp(task.create_time),
         update_time=to_timestamp(task.update_time),

@@ -34,8 +34,19 @@ tasks = Table(
     Column("update_time", UtcDateTime, nullable=False),
     Column("delete_time", UtcDateTime, nullable=True),
     Index("ix_tasks_account_id_create_time", "account_id", "create_time", "id"),
-    Index("ix_tasks_account_id_site_id", "account_id", "site_id", "create_time"),
     Index("ix_tasks_account_id_cluster_id", "account_id", "cluster_id"),
+)
+
+# All that a site's list is ordered and counted by, so that a total needs no row.
+Index(
+    "ix_tasks_live",
+    tasks.c.account_id,
+    tasks.c.site_id,
+    tasks.c.create_time,
+    tasks.c.id,
+    tasks.c.sector_id,
+    sqlite_where=tasks.c.delete_time.is_(None),
+    postgresql_where=tasks.c.delete_time.is_(None),
 )
 
 runs = Table(

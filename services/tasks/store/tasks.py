@@ -8,11 +8,14 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from chassis import clock
 from chassis.caller import Caller
+from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import KEPT_MAX, PageQuery, paginate
+from chassis.statements import among, as_values
 from chassis.tenancy import Sight, owned, seen, tenant_of, visible
 from services.tasks.domain import Brief, GenerationSummary, Task, TaskStatus
 from services.tasks.schema import generations, tasks
@@ -116,10 +119,13 @@ class TaskStore:
         """
         changed = (
             self._connection.execute(
-                update(tasks)
-                .where(*self._live(), tasks.c.id.in_(task_ids))
-                .values(status=status, revision=tasks.c.revision + 1, update_time=clock.now())
-                .returning(tasks.c.id)
+                _status_of_all(Sight.of(self._caller)),
+                {
+                    **tenant_of(self._caller),
+                    "ids": as_values(task_ids),
+                    "new_status": status,
+                    "now": clock.now(),
+                },
             )
             .scalars()
             .all()
@@ -173,6 +179,20 @@ def _by_id(sight: Sight) -> Select[Any]:
     )
 
 
+@cache
+def _status_of_all(sight: Sight) -> ReturningUpdate[Any]:
+    return (
+        update(tasks)
+        .where(*seen(tasks, sight), tasks.c.delete_time.is_(None), among(tasks.c.id, "ids"))
+        .values(
+            status=bindparam("new_status"),
+            revision=tasks.c.revision + 1,
+            update_time=bindparam("now", type_=UtcDateTime()),
+        )
+        .returning(tasks.c.id)
+    )
+
+
 @lru_cache(maxsize=KEPT_MAX)
 def _listed(sight: Sight, filters: tuple[str, ...]) -> Select[Any]:
     """Live tasks, filtered by these columns; each is a parameter of its own name."""
@@ -185,36 +205,38 @@ def _listed(sight: Sight, filters: tuple[str, ...]) -> Select[Any]:
 
 def task_from_row(row: Row[Any]) -> Task:
     """A task from a row of tasks joined with its last generation."""
+    # By name in a mapping: a row's own attributes take five times as long, and a page has hundreds.
+    values = row._mapping
     generation = None
-    if row.generation_run_id is not None:
+    if values["generation_run_id"] is not None:
         generation = GenerationSummary(
-            id=row.generation_id,
-            run_id=row.generation_run_id,
-            state=row.generation_state,
-            reason=row.generation_reason,
+            id=values["generation_id"],
+            run_id=values["generation_run_id"],
+            state=values["generation_state"],
+            reason=values["generation_reason"],
         )
     return Task(
-        id=row.id,
-        revision=row.revision,
-        site_id=row.site_id,
-        sector_id=row.sector_id,
-        sector_name=row.sector_name,
-        cluster_name=row.cluster_name,
+        id=values["id"],
+        revision=values["revision"],
+        site_id=values["site_id"],
+        sector_id=values["sector_id"],
+        sector_name=values["sector_name"],
+        cluster_name=values["cluster_name"],
         brief=Brief(
-            title=row.title,
-            description=row.description,
-            cluster_id=row.cluster_id,
-            idea_id=row.idea_id,
-            taxonomy_term_id=row.taxonomy_term_id,
-            content_type=row.content_type,
-            content_structure=row.content_structure,
-            keywords=row.keywords,
-            word_count=row.word_count,
-            prompt_override=row.prompt_override,
+            title=values["title"],
+            description=values["description"],
+            cluster_id=values["cluster_id"],
+            idea_id=values["idea_id"],
+            taxonomy_term_id=values["taxonomy_term_id"],
+            content_type=values["content_type"],
+            content_structure=values["content_structure"],
+            keywords=values["keywords"],
+            word_count=values["word_count"],
+            prompt_override=values["prompt_override"],
         ),
-        status=TaskStatus(row.status),
-        content_id=row.content_id,
+        status=TaskStatus(values["status"]),
+        content_id=values["content_id"],
         generation=generation,
-        create_time=row.create_time,
-        update_time=row.update_time,
+        create_time=values["create_time"],
+        update_time=values["update_time"],
     )
