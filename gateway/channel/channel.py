@@ -62,7 +62,7 @@ class Channel:
     async def connected(self) -> Connection:
         """A connection that takes a call; the caller bounds the wait. Raises CallFailed."""
         connection = self._connection or await self._connect()
-        if connection.places.are_taken:
+        if connection.is_usable and connection.places.are_taken:
             await connection.places.one()
         return connection
 

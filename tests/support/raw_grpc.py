@@ -79,7 +79,8 @@ class Peer:
         assert "ACK" in (await self.frame()).flags
 
     def send(self, *parts):
-        self._writer.write(b"".join(parts))
+        if not self._writer.is_closing():
+            self._writer.write(b"".join(parts))
 
     async def frame(self):
         """The next frame, None when the client has hung up."""
@@ -140,10 +141,5 @@ class RawServer:
 
     async def stop(self):
         self._server.close()
-        for task in self._tasks:
-            if not task.done():
-                task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        for error in ended:
-            if error is not None and not isinstance(error, asyncio.CancelledError):
-                raise error
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.gather(*self._tasks)

@@ -129,14 +129,19 @@ def complaints():
 @pytest.fixture
 async def open_channel(monkeypatch, complaints):
     """`open_channel(address)`: a channel of which nothing may be left when the test is over."""
-    connections, channels = [], []
-    init = Connection.__init__
+    connections, channels, calls = [], [], []
+    init, start = Connection.__init__, Connection.start
 
     def noted(self, *arguments):
         connections.append(self)
         init(self, *arguments)
 
+    def started(self, call, block, message):
+        start(self, call, block, message)
+        calls.append(call)
+
     monkeypatch.setattr(Connection, "__init__", noted)
+    monkeypatch.setattr(Connection, "start", started)
     asyncio.get_running_loop().set_exception_handler(lambda _loop, what: complaints.append(what))
 
     def open_one(address):
@@ -153,6 +158,7 @@ async def open_channel(monkeypatch, complaints):
     for each in connections:
         assert not each._calls
         assert not each.places._waiting
+    assert all(each.timer.cancelled() for each in calls)
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert not {name for name in names if name.startswith("to 127.")}
 
@@ -179,7 +185,10 @@ async def raw(open_channel):
             server = RawServer(script)
             await server.start()
             stack.push_async_callback(server.stop)
-            method = open_channel(server.address).method(f"/{SERVICE}/Any", is_read=is_read)
+            channel = open_channel(server.address)
+            # Whoever follows a script hears of the end, and comes to its own.
+            stack.push_async_callback(channel.close)
+            method = channel.method(f"/{SERVICE}/Any", is_read=is_read)
             method.server = server
             return method
 

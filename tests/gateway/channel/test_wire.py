@@ -191,6 +191,15 @@ async def test_an_answer_that_is_none_fails_its_call_and_no_other(raw, what):
     assert other == b"other"
 
 
+@pytest.mark.parametrize("sent", ["CgR0ZWE", "CgR0ZWE="])
+async def test_details_may_come_with_and_without_padding(answering, sent):
+    fields = (*OK_HEAD, ("grpc-status", "5"), ("grpc-status-details-bin", sent))
+    with pytest.raises(CallFailed) as failed:
+        await answering(lambda stream: wire.trailers(stream, fields))
+    trailers = dict(failed.value.trailing_metadata())
+    assert trailers == {"grpc-status-details-bin": b"\n\x04tea"}
+
+
 RESETS = {
     0: Code.INTERNAL,
     1: Code.INTERNAL,
