@@ -69,6 +69,7 @@ async def test_a_call_without_answer_ends_in_time_and_the_service_hears_of_it(se
     assert len(call.channel.connections) == 1
 
 
+@pytest.mark.slow
 async def test_asking_whether_a_silent_service_lives_is_no_abuse(monkeypatch, service, call):
     monkeypatch.setattr(connection, "SILENCE_S", 0.02)
     waiting = asyncio.create_task(call("Wait", b"first"))
