@@ -115,12 +115,12 @@ async def test_a_service_that_is_away_is_asked_rarely_and_found_soon(service, ca
     begun_s = clock.elapsed_s()
     with pytest.raises(CallFailed):
         await call("Echo", b"")
-    assert clock.elapsed_s() - begun_s < 0.25
+    assert clock.elapsed_s() - begun_s < 1.0
     await service.start()
     call.channel._away_s = channel.AWAY_MAX_S
     begun_s = clock.elapsed_s()
     while not await is_back(call):
-        assert clock.elapsed_s() - begun_s < channel.AWAY_MAX_S + 0.5
+        assert clock.elapsed_s() - begun_s < channel.AWAY_MAX_S + 2.0
     assert call.channel._away_s == channel.AWAY_FIRST_S
 
 
