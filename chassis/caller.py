@@ -138,7 +138,7 @@ class Signer:
             algorithm=_ALGORITHM,
             headers={"kid": self.issuer},
         )
-        _remember(self._minted, identity, (token, expires_s))
+        _remember(self._minted, identity, (token, expires_s), now_s)
         return token
 
 
@@ -164,7 +164,7 @@ class Verifier:
             raise Unauthenticated(_INVALID)
         if expires_s <= now_s:
             raise Unauthenticated("The caller token has expired.", reason="TOKEN_EXPIRED")
-        _remember(self._verified, digest, (caller, expires_s))
+        _remember(self._verified, digest, (caller, expires_s), now_s)
         return caller
 
     def _decode(self, token: str) -> dict[str, object]:
@@ -237,7 +237,17 @@ def _caller(claims: Mapping[str, object]) -> Caller:
     )
 
 
-def _remember(cache: OrderedDict[_K, _V], key: _K, value: _V) -> None:
+def _remember(
+    cache: OrderedDict[_K, tuple[_V, float]], key: _K, value: tuple[_V, float], now_s: float
+) -> None:
+    """Keeps a value until its time, and drops those whose time is over.
+
+    All live about equally long, so the oldest are the first to go.
+    """
     cache[key] = value
-    if len(cache) > CACHE_MAX:
+    cache.move_to_end(key)
+    while cache:
+        _, until_s = next(iter(cache.values()))
+        if until_s > now_s and len(cache) <= CACHE_MAX:
+            break
         cache.popitem(last=False)

@@ -16,7 +16,7 @@ V = TypeVar("V")
 
 
 class Memory(Generic[K, V]):
-    """Values by key for a moment, the oldest dropped first, droppable by account."""
+    """Values by key for a moment, dropped when it is over, droppable by account."""
 
     def __init__(self, ttl_s: float) -> None:
         self._ttl_s = ttl_s
@@ -35,9 +35,14 @@ class Memory(Generic[K, V]):
         """Remembers a value that was asked for when `forgotten` was `asked`."""
         if asked != self.forgotten:
             return
-        self._values[key] = (value, clock.elapsed_s() + self._ttl_s, account_id)
+        now_s = clock.elapsed_s()
+        self._values[key] = (value, now_s + self._ttl_s, account_id)
         self._values.move_to_end(key)
-        if len(self._values) > REMEMBERED_MAX:
+        # All live equally long: the oldest are the first to go, so that old ones take no room.
+        while self._values:
+            _, until_s, _ = next(iter(self._values.values()))
+            if until_s > now_s and len(self._values) <= REMEMBERED_MAX:
+                break
             self._values.popitem(last=False)
 
     def forget(self, account_id: str) -> None:

@@ -26,21 +26,28 @@ _SCHEMES = ("redis://", "rediss://", "redis+unix://")
 
 
 class MemoryCounter:
-    """Counts in this process. Bounded, so a flood of addresses may push idle ones out."""
+    """Counts in this process. Bounded, so a flood of addresses may push idle ones out.
+
+    What was not counted for as long as it counts is dropped: its window is over.
+    """
 
     def __init__(self, counters_max: int = COUNTERS_MAX) -> None:
         self._counters_max = counters_max
-        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._counts: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._counts)
 
     async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Keys name their window, so an old one is only ever pushed out."""
-        del expiry
-        count = self._counts.pop(key, 0) + amount
-        self._counts[key] = count
-        if len(self._counts) > self._counters_max:
+        """Keys name their window, so that one which is over is never asked for again."""
+        now_s = clock.elapsed_s()
+        before, _ = self._counts.pop(key, (0, 0.0))
+        count = before + amount
+        self._counts[key] = (count, now_s + expiry)
+        while self._counts:
+            _, until_s = next(iter(self._counts.values()))
+            if until_s > now_s and len(self._counts) <= self._counters_max:
+                break
             self._counts.popitem(last=False)
         return count
 

@@ -16,7 +16,6 @@ import grpc
 
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, Violation
-from chassis.memory import REMEMBERED_MAX
 from gateway import answers, bodies, conditions
 from gateway.answers import Answer, Headers
 from gateway.authentication import ANONYMOUS, NO_SCOPE, Principal, Scope, Scopes
@@ -36,6 +35,8 @@ TIMEOUT_S = 10.0
 SLOW_TIMEOUT_S = 30.0
 """For calls that reserve, plan or ask a model."""
 _SLOW = frozenset({"writer_ai", "image_gen"})
+CALLERS_MAX = 1_000
+"""Callers that are made once for many requests."""
 GATEWAY = "gateway"
 _EMPTY = "google.protobuf.Empty"
 
@@ -157,7 +158,7 @@ class Endpoint:
         return Answer(self.method.http_status, body, headers)
 
 
-@lru_cache(maxsize=REMEMBERED_MAX)
+@lru_cache(maxsize=CALLERS_MAX)
 def caller_of(principal: Principal, scope: Scope) -> Caller:
     """What the services are told about who asks."""
     return Caller(

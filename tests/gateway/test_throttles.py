@@ -120,6 +120,16 @@ async def test_without_a_limit_nothing_is_counted(make_stack):
         assert len(counter) == 0
 
 
+async def test_counters_whose_window_is_over_take_no_room(monkeypatch):
+    counter, moment = MemoryCounter(), [0.0]
+    monkeypatch.setattr(clock, "elapsed_s", lambda: moment[0])
+    for minute in range(10):
+        moment[0] = 60.0 * minute
+        for who in "abc":
+            assert await counter.incr(f"{who}:{minute}", 60) == 1
+    assert len(counter) == 3
+
+
 async def test_memory_is_bounded():
     counter = MemoryCounter(counters_max=3)
     for name in "aabac":
