@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 """The first is the default, as below."""
 GRPC_ENGINES = ("GRPCIO", "NATIVE")
+_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
 
@@ -63,7 +65,7 @@ class Settings:
             signing_key=_required(env, "WRITER_SIGNING_KEY"),
             trusted_keys=_required(env, "WRITER_TRUSTED_KEYS"),
             peers={
-                peer: env[f"WRITER_PEER_{peer.upper()}"]
+                peer: _address(env, f"WRITER_PEER_{peer.upper()}")
                 for peer in PEERS
                 if env.get(f"WRITER_PEER_{peer.upper()}")
             },
@@ -94,6 +96,12 @@ def _required(env: Mapping[str, str], variable: str) -> str:
     if not value:
         raise SettingsError(f"{variable} is not set")
     return value
+
+
+def _address(env: Mapping[str, str], variable: str) -> str:
+    if _HOST_PORT.fullmatch(env[variable]) is None:
+        raise SettingsError(f"{variable} is not host:port: {env[variable]!r}")
+    return env[variable]
 
 
 def _number(env: Mapping[str, str], variable: str, default: float, *, minimum: float) -> float:

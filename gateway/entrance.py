@@ -6,12 +6,13 @@ from chassis import access
 from chassis.errors import Forbidden
 from gateway import errors
 from gateway.acting import acting_request
+from gateway.addresses import address_key
 from gateway.authentication import ANONYMOUS, Acting, Authenticator, Principal
 from gateway.contracts import Method
 from gateway.cors import Cors
 from gateway.exchange import Exchange
 from gateway.metrics import Metrics
-from gateway.throttles import Throttles, address_key
+from gateway.throttles import Throttles
 
 
 class Entrance:

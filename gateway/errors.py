@@ -150,6 +150,12 @@ def address_too_long(limit_bytes: int) -> Refusal:
     )
 
 
+def too_slow() -> Refusal:
+    """The service has not answered in time."""
+    kind = Kind.DEADLINE_EXCEEDED
+    return Refusal(kind, kind.value, "The service did not answer in time.")
+
+
 def overloaded() -> Refusal:
     """There are more connections than we serve at once."""
     return Refusal(Kind.UNAVAILABLE, "OVERLOADED", "busy", metadata={RETRY_AFTER: "1"})

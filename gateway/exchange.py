@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from gateway.answers import Headers
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A request id of a client is taken when it looks like this, else a new one is made."""
+ADDRESS_CHARS_MAX = 64
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 _NO_TRACE = b"0" * 32
 _NONE: frozenset[bytes] = frozenset()
@@ -87,8 +88,15 @@ def exchange_of(scope: Mapping[str, Any]) -> Exchange:
         repeated=repeated,
         request_id=sent.decode() if sent and sane else ids.new_id(),
         traceparent=_traceparent(headers.get(b"traceparent", b"")),
-        client_address=(scope.get("client") or ("",))[0],
+        client_address=_address(scope.get("client")),
     )
+
+
+def _address(client: Sequence[Any] | None) -> str:
+    # Behind a proxy it is what a header says, which may be anything.
+    address: str = client[0] if client else ""
+    fit = len(address) <= ADDRESS_CHARS_MAX and address.isascii() and address.isprintable()
+    return address if fit else ""
 
 
 def _repeated(pairs: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 
 from chassis.errors import EtagMismatch
-from gateway import answers
+from gateway import answers, errors
 from gateway.answers import Answer, Headers
 from gateway.authentication import ANONYMOUS, NO_SCOPE
 from gateway.bodies import ClientGone
@@ -75,6 +75,8 @@ class ImageFiles:
                     await self._stream(scope["method"], send, path["id"], exchange, call)
         except grpc.aio.AioRpcError as error:
             raise self._upstream.refusal(error, self._method) from error
+        except TimeoutError as error:
+            raise errors.too_slow() from error
         except OSError as error:
             raise ClientGone from error
 

@@ -25,6 +25,8 @@ log = logging.getLogger("gateway.requests")
 LINGER_S = 5.0
 """How long the rest of a body is still taken in after its answer, and thrown away. To close at
 once would reset the connection, and most clients would never see why they were refused."""
+READ_BYTES_MIN = 4 * 1024
+"""What a client takes in, within the time for it, of an answer that waits; else it is cut off."""
 FRAME_BYTES_MAX = 6
 """Around each byte of a body that comes in the smallest chunks."""
 
@@ -47,6 +49,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _linger_timer: asyncio.TimerHandle | None = None
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0
+    """Of the answer, when it was last looked at."""
     _refusal: Refusal | None = None
 
     def __init__(self, *args: Any, bounds: Bounds, security: SecurityHeaders, **more: Any) -> None:
@@ -71,7 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client takes in less than is written; it gets some time to go on."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self._bounds.write_timeout_s, self.transport.abort)
+        self._await_reading()
 
     def resume_writing(self) -> None:
         """The client has taken in what waited."""
@@ -80,6 +84,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Ends an idle connection, and one whose client never took in its last answer."""
+        if self._write_timer is not None:
+            # The client is still at its last answer, and bounded by that.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+            return
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         super().timeout_keep_alive_handler()
@@ -187,6 +197,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _await_reading(self) -> None:
+        """Looks again later whether the client has taken in something."""
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(
+            self._bounds.write_timeout_s, self._look_at_reading
+        )
+
+    def _look_at_reading(self) -> None:
+        if self._unread_bytes - self.transport.get_write_buffer_size() < READ_BYTES_MIN:
+            self.transport.abort()
+        else:
+            self._await_reading()
 
     def _stop_write_timer(self) -> None:
         if self._write_timer is not None:

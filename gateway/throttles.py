@@ -7,7 +7,6 @@ scope of each method; `writer` is counted apart for reads and writes.
 
 from __future__ import annotations
 
-import ipaddress
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,9 +28,6 @@ PER_MINUTE: Mapping[str, int] = {
 }
 """The defaults of the domain; 0 means no limit."""
 OFF = dict.fromkeys(PER_MINUTE, 0)
-IPV6_PREFIX = 64
-"""One customer of a provider has at least so many addresses; they count as one."""
-ADDRESS_CHARS_MAX = 64
 _READS = frozenset({"GET", "HEAD"})
 _SPLIT = "writer"
 
@@ -92,18 +88,6 @@ class Throttles:
         window, into_s = divmod(shifted_s, WINDOW_S)
         used = await self._counter.incr(f"{scope}:{who}:{int(window)}", WINDOW_S)
         return Standing(limit, used, max(1, round(WINDOW_S - into_s)))
-
-
-def address_key(client: str) -> str:
-    """What counts as one address."""
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        # A Unix socket, or a proxy that names its client in words.
-        return client[:ADDRESS_CHARS_MAX]
-    if address.version == 6 and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def per_minute(text: str) -> Mapping[str, int]:

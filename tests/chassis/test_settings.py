@@ -69,6 +69,19 @@ def test_what_is_set_counts():
     assert found.peers == {"billing": "billing:9000"}
 
 
+@pytest.mark.parametrize(
+    "address", ["billing", "unix:/run/x", "http://billing:9000", "billing:", ":1"]
+)
+def test_a_peer_that_is_no_host_and_port_is_named_at_once(address):
+    with pytest.raises(SettingsError, match="WRITER_PEER_BILLING is not host:port"):
+        settings(WRITER_PEER_BILLING=address)
+
+
+@pytest.mark.parametrize("address", ["billing:9000", "127.0.0.1:1", "[::1]:9000", "a.b-c.svc:80"])
+def test_a_peer_is_a_host_and_a_port(address):
+    assert settings(WRITER_PEER_BILLING=address).peers == {"billing": address}
+
+
 def test_a_room_reads_what_only_it_needs():
     found = settings(WRITER_TEXT_MODEL="small", WRITER_WORKERS="4", WRITER_EMPTY="", WRITER_BAD="x")
     assert found.extra("WRITER_TEXT_MODEL", "large") == "small"

@@ -99,7 +99,7 @@ class Backend:
             answer = self.answers[name]
             if isinstance(answer, Exception):
                 raise answer
-            for chunk in answer:
+            for chunk in await answer() if callable(answer) else answer:
                 yield chunk
 
         return stream

@@ -116,6 +116,29 @@ async def test_a_client_that_reads_nothing_is_cut_off(make_stack, picture, caplo
             sock.close()
 
 
+async def test_a_client_that_reads_slowly_gets_all_of_its_answer():
+    async def app(scope, receive, send):
+        headers = [(b"content-length", b"%d" % (2 * 2**20))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x" * 2 * 2**20})
+
+    async with serving(app, write_timeout_s=0.1, keep_alive_s=0.2) as port:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        sock.setblocking(False)
+        loop, read = asyncio.get_running_loop(), 0
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_sendall(sock, b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+        begun = loop.time()
+        while read < 2 * 2**20:
+            part = await loop.sock_recv(sock, 65_536)
+            assert part, read
+            read += len(part)
+            # At its own pace: all of it takes several times the limit.
+            await asyncio.sleep(max(0.0, begun + 0.5 * read / 2**20 - loop.time()))
+        sock.close()
+
+
 async def test_an_idle_connection_is_closed(stack):
     async with serving(stack.app, keep_alive_s=0.1) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -146,6 +169,23 @@ async def test_only_a_trusted_proxy_says_who_the_client_is(stack, caplog):
         ):
             await client.get(f"http://127.0.0.1:{port}/healthz", headers=forwarded)
     assert [record.client for record in caplog.records] == ["127.0.0.1", "198.51.100.7"]
+
+
+@pytest.mark.parametrize("said", ["\xe9", "x" * 70, "a\tb"])
+async def test_what_a_proxy_says_of_a_client_is_taken_when_it_can_be_said_again(
+    stack, said, caplog
+):
+    caplog.set_level("INFO", "gateway.requests")
+    async with (
+        serving(stack.app, trusted_proxies="127.0.0.0/8") as port,
+        httpx.AsyncClient() as client,
+    ):
+        answer = await client.get(
+            f"http://127.0.0.1:{port}/api/v1/writer/tasks/x",
+            headers={"X-Forwarded-For": said.encode("latin-1")},
+        )
+    assert answer.status_code < 500
+    assert [record.client for record in caplog.records] == [""]
 
 
 def settings(**variables):

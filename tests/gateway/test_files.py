@@ -1,9 +1,12 @@
 """Files of images: public by id, whole, cacheable, and nothing but bytes."""
 
+import asyncio
+
 import pytest
 from writer.images.v1 import images_pb2
 
 from chassis.errors import NotFound
+from gateway import files
 
 FILE = "/api/v1/writer/images/0199-pic/file"
 
@@ -199,3 +202,12 @@ async def test_an_id_is_never_a_path(client, backend, path):
 async def test_a_stream_without_a_beginning_is_an_internal_error(client, backend):
     backend.answers["GetImageFile"] = []
     assert (await client.get(FILE)).status_code == 500
+
+
+async def test_a_file_that_does_not_come_in_time_is_504(client, backend, monkeypatch):
+    monkeypatch.setattr(files, "STREAM_TIMEOUT_S", 0.05)
+    backend.answers["GetImageFile"] = asyncio.Event().wait
+    answer = await client.get(FILE)
+    assert answer.status_code == 504
+    assert answer.json()["code"] == "DEADLINE_EXCEEDED"
+    assert answer.headers["x-request-id"]

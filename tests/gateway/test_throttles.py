@@ -9,10 +9,11 @@ from writer.tasks.v1 import runs_pb2, tasks_pb2
 
 from chassis import clock
 from gateway import throttles
+from gateway.addresses import address_key
 from gateway.authentication import Principal
 from gateway.contracts import ContractError, load_contracts
 from gateway.counters import MemoryCounter
-from gateway.throttles import OFF, PER_MINUTE, Throttles, address_key, per_minute
+from gateway.throttles import OFF, PER_MINUTE, Throttles, per_minute
 
 TASKS = "/api/v1/writer/tasks"
 GENERATE = f"{TASKS}/auto_generate_content"

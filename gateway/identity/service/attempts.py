@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from chassis import clock
 from chassis.database import Database
+from gateway.addresses import address_key
 from gateway.identity.domain import Member
 from gateway.identity.errors import TooManyAttempts
 from gateway.identity.store import attempts as store
@@ -87,8 +88,8 @@ def _attempt(
     )
     return Attempt(
         member=member,
-        pair=_limit(PAIR_FAILURES_MAX, "pair", email, address),
-        address=_limit(ADDRESS_FAILURES_MAX, "address", address),
+        pair=_limit(PAIR_FAILURES_MAX, "pair", email, address_key(address)),
+        address=_limit(ADDRESS_FAILURES_MAX, "address", address_key(address)),
         email=None if is_known else _limit(EMAIL_FAILURES_MAX, "email", email),
     )
 

@@ -65,6 +65,15 @@ async def test_an_unknown_user_is_counted_like_a_known_one(world, few):
     assert told[0][3][0] == "RATE_LIMITED"
 
 
+async def test_all_addresses_of_one_customer_count_as_one(world, few):
+    await world.register()
+    found = [
+        await reasons(world, 1, password="wrong", address=f"2001:db8:1:2::{n:x}") for n in range(4)
+    ]
+    assert found == [["UNAUTHENTICATED"]] * 3 + [["RATE_LIMITED"]]
+    assert await reasons(world, 1, address="2001:db8:1:3::1") == [""]
+
+
 async def test_who_guesses_elsewhere_does_not_lock_out_who_is_at_home(world, few):
     await world.register()
     assert await reasons(world, 1) == [""]
