@@ -281,7 +281,9 @@ def run(directory, options):
     )
     try:
         await_port(ports["backend"], health.grpc_is_serving)
-        with Stack(directory / "writer", planner=with_backend(ports["backend"])) as stack:
+        unthrottled = {"WRITER_THROTTLES": "off"}
+        planner = with_backend(ports["backend"])
+        with Stack(directory / "writer", planner=planner, environment=unthrottled) as stack:
             measure(stack, processes, ports, directory, options)
     finally:
         processes.stop()

@@ -93,7 +93,8 @@ def writer(directory, urls, environment=None, replicas=None):
     """The running stack, and its demo account with SITES sites full of rows."""
     preload = (*PRELOAD, "chassis.postgres", "asyncpg")
     plan = on_postgres(urls, replicas or {})
-    quiet = {"WRITER_MODEL_PROVIDER": ""} | (environment or {})
+    # Throttles would be what is measured.
+    quiet = {"WRITER_MODEL_PROVIDER": "", "WRITER_THROTTLES": "off"} | (environment or {})
     with Stack(directory, planner=plan, preload=preload, environment=quiet) as stack:
         account = demo_account(stack.url, stack.place)
         yield stack, account, asyncio.run(_seed(stack, account, urls))
