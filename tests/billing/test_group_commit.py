@@ -11,7 +11,7 @@ from services.billing import schema
 from services.billing.domain import Balance
 from services.billing.errors import InsufficientCredits
 from services.billing.service import Heard, Work, group_commit
-from services.billing.service.group_commit import Call
+from services.billing.service.calls import Call
 from tests.billing.samples import CALL, picture
 
 

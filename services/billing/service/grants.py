@@ -14,7 +14,6 @@ from chassis.outbox import Outbox
 from chassis.pages import Page, PageQuery
 from services.billing import events, ledger
 from services.billing.domain import (
-    CREDITS_MAX,
     PRIORITY_DEFAULT,
     Grant,
     Share,
@@ -108,8 +107,7 @@ def _take_back(journal: Journal, grant: Grant, reason: str) -> None:
 
 def bring_in(journal: Journal, grant: Grant, **marks: Any) -> str:
     """Adds a grant and answers its transaction. Raises TooManyCredits."""
-    most = CREDITS_MAX - journal.books.balance.granted
-    if grant.credits > most:
-        raise TooManyCredits(most)
+    if grant.credits > journal.room():
+        raise TooManyCredits(journal.room())
     noun = "Purchase" if grant.transaction_type is TransactionType.PURCHASE else "Adjustment"
     return journal.add_grant(grant, f"{noun} of {grant.credits} credits.", **marks).id

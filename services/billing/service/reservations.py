@@ -27,7 +27,8 @@ from services.billing.domain import (
 from services.billing.errors import ACCOUNT, InsufficientCredits
 from services.billing.prices import describe, price_items, total
 from services.billing.service.budgets import counted
-from services.billing.service.group_commit import Call, GroupCommit
+from services.billing.service.calls import Call
+from services.billing.service.group_commit import GroupCommit
 from services.billing.service.journal import Journal
 from services.billing.service.plans import renew_if_due
 from services.billing.store import (
@@ -167,10 +168,11 @@ class Reserve(Call[list[Reservation]]):
         self, journal: Journal, first: Reservation, wanted: int
     ) -> tuple[list[Share], list[Budget]]:
         """Whose credits are held, and the budgets with them. Raises InsufficientCredits."""
-        shares = journal.choose(wanted)
-        if shares is None and renew_if_due(journal):
-            # A period that has begun stays so, even if its credits are too few.
-            journal.books.unit.keep()
+        shares = None if journal.books.period_has_ended() else journal.choose(wanted)
+        if shares is None:
+            if renew_if_due(journal):
+                # A period that has begun stays so, even if its credits are too few.
+                journal.books.unit.keep()
             shares = journal.choose(wanted)
         if shares is None:
             raise InsufficientCredits(

@@ -21,7 +21,8 @@ from services.billing.domain import (
 from services.billing.errors import ReservationExpired
 from services.billing.prices import charge, describe
 from services.billing.service.budgets import give_back_to_budgets
-from services.billing.service.group_commit import Call, GroupCommit, Heard
+from services.billing.service.calls import Call, Heard
+from services.billing.service.group_commit import GroupCommit
 from services.billing.service.journal import Journal
 from services.billing.store import actor_of
 

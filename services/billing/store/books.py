@@ -39,6 +39,7 @@ class AccountBooks:
         """When available is no more than this, thresholds have to be looked at."""
         self._grants: dict[str, Grant] = {}
         self._burning: list[str] | None = None
+        self._period_end_time: datetime | None = None
         self._held: dict[str, Held | None] = {}
         self._budgets: dict[tuple[BudgetScope, str], Budget | None] = {}
         self._api_keys: dict[str, str | None] = {}
@@ -69,6 +70,12 @@ class AccountBooks:
             if grant.available and not grant.has_ended(self.now):
                 yield grant
 
+    def period_has_ended(self) -> bool:
+        """Whether a plan's next period is due; known where any credits are usable."""
+        if self._burning is None:
+            self.unit.load_usable_grants([self.account_id])
+        return self._period_end_time is not None and self._period_end_time <= self.now
+
     def budgets(self, scopes: Mapping[BudgetScope, str]) -> dict[BudgetScope, Budget]:
         """The budgets that something counts against: at most one for each scope."""
         unknown = [each for each in scopes.items() if each not in self._budgets]
@@ -89,8 +96,10 @@ class AccountBooks:
         """Takes in a grant as it is."""
         self._grants[grant.id] = grant
 
-    def learn_usable(self, grants: Sequence[Grant]) -> None:
-        """Takes in all grants that have credits left, in burn order."""
+    def learn_usable(self, grants: Sequence[Grant], period_end_time: datetime | None) -> None:
+        """Takes in all grants that have credits left, in burn order, and when the plan's period
+        ends; None where there is no plan or nothing usable."""
+        self._period_end_time = period_end_time
         self._grants.update((grant.id, grant) for grant in grants)
         self._burning = [grant.id for grant in grants]
 

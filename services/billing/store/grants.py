@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -76,7 +76,12 @@ class GrantStore:
         rows = self._connection.execute(
             select(_table)
             .where(*self._own, LEFT, _table.c.expire_time <= now)
-            .order_by(_table.c.expire_time, _table.c.id)
+            # A plan's first: its next period must not begin beside what is left of this one.
+            .order_by(
+                _table.c.transaction_type != TransactionType.SUBSCRIPTION,
+                _table.c.expire_time,
+                _table.c.id,
+            )
             .limit(limit)
         )
         return [grant_from_row(row) for row in rows]
@@ -138,7 +143,8 @@ def grants_from_rows(prefix: str = "") -> Callable[[Row[Any]], Grant]:
 
 grant_from_row = grants_from_rows()
 _USABLE = (
-    select(_table)
+    select(_table, schema.subscriptions.c.period_end_time)
+    .outerjoin(schema.subscriptions, schema.subscriptions.c.account_id == _table.c.account_id)
     .where(
         _table.c.account_id.in_(bindparam("accounts", expanding=True)),
         LEFT,
@@ -159,20 +165,29 @@ _MOVE = (
 )
 
 
+class Usable(NamedTuple):
+    """Grants with credits that can be reserved, and when the plan's period ends."""
+
+    grants: list[Grant]
+    period_end_time: datetime | None = None
+
+
 def usable(
     connection: Connection, account_ids: Collection[str], now: datetime
-) -> dict[str, list[Grant]]:
+) -> dict[str, Usable]:
     """Grants with credits that can be reserved, in burn order, BURNED_MAX of an account at most.
 
     Of many accounts only those are answered whose grants are known to be all there.
     """
-    found: dict[str, list[Grant]] = {}
+    found: dict[str, Usable] = {}
     parameters = {"accounts": padded(sorted(account_ids)), "now": now}
     rows = connection.execute(_USABLE, parameters).all()
     for row in rows:
-        found.setdefault(row.account_id, []).append(grant_from_row(row))
+        if row.account_id not in found:
+            found[row.account_id] = Usable([], row.period_end_time)
+        found[row.account_id].grants.append(grant_from_row(row))
     if len(rows) < BURNED_MAX:
-        return {account_id: found.get(account_id, []) for account_id in account_ids}
+        return {account_id: found.get(account_id, Usable([])) for account_id in account_ids}
     if len(account_ids) > 1:
         found.popitem()
     return found

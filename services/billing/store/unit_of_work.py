@@ -6,7 +6,7 @@ statements, and holds its locks no longer than for these.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from chassis import inbox
 from chassis.caller import Caller
 from chassis.outbox import Outbox
-from services.billing.domain import BudgetScope, Operation, Price
+from services.billing.domain import Balance, BudgetScope, Operation, Price
 from services.billing.store import balances, budgets, grants, ledger, reservations, usage
 from services.billing.store.books import AccountBooks
 from services.billing.store.catalogue import CatalogueStore
@@ -68,6 +68,18 @@ class UnitOfWork:
             balances.BalanceStore(self.connection, caller).lock()
         if missing:
             found = balances.lock_all(self.connection, wanted)
+        self._open(found)
+
+    def open_free(self, account_ids: Iterable[str]) -> set[str]:
+        """Locks accounts as `open` does, without waiting for anybody; answers those it opened.
+
+        The others are locked by somebody, or the row to be locked is missing.
+        """
+        found = balances.lock_all(self.connection, set(account_ids), wait=False)
+        self._open(found)
+        return set(found)
+
+    def _open(self, found: Mapping[str, tuple[Balance, int]]) -> None:
         for account_id, (balance, low_at) in found.items():
             self._books[account_id] = AccountBooks(self, account_id, balance, low_at)
 
@@ -121,7 +133,7 @@ class UnitOfWork:
         """Looks up grants that have credits left."""
         self.flush()
         for account_id, found in grants.usable(self.connection, account_ids, self.now).items():
-            self._books[account_id].learn_usable(found)
+            self._books[account_id].learn_usable(found.grants, found.period_end_time)
 
     def load_budgets(self, scopes: Collection[tuple[str, BudgetScope, str]]) -> None:
         """Looks up budgets by account, scope and what they are for."""

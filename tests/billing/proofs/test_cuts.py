@@ -41,7 +41,7 @@ CALLS = {
     "expiry": (("sweep", {}), 3, {"ledger_transactions": 3}),
     # The old grant lapses, and the new one comes.
     "renewal": (("sweep_periods", {}), LATE, {"grants": 1, "ledger_transactions": 2}),
-    "lapse": (("sweep_grants", {}), LATE, {"ledger_transactions": 1}),
+    "lapse": (("sweep_grants", {}), LATE, {"grants": 1, "ledger_transactions": 2}),
     "purchase": (
         (
             "grant",
