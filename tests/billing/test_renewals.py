@@ -58,9 +58,7 @@ async def test_a_renewal_of_unused_credits_warns_of_nothing(frozen, opened, task
 async def test_credits_that_return_after_the_period_warn_of_nothing(frozen, opened, tasks):
     await opened.reservations.reserve(tasks, [picture("a", 10)])
     frozen.forward(hours=12)
-    await opened.reservations.reserve(
-        tasks, [picture("b", 10)], ttl=timedelta(days=40)
-    )
+    await opened.reservations.reserve(tasks, [picture("b", 10)], ttl=timedelta(days=40))
     frozen.forward(days=28)
     # What returns takes the rest of its grant, whose time has come, with it.
     await opened.settlement.commit(tasks, "b", 4, CALL)

@@ -145,6 +145,34 @@ async def test_a_commit_after_expiry_is_refused(opened, tasks, frozen, swept):
     assert (await opened.settlement.void(tasks, "a", "")).state is ReservationState.EXPIRED
 
 
+async def test_work_that_comes_too_late_by_call_is_kept_and_reported_once(
+    opened, tasks, frozen, caplog
+):
+    [late] = await opened.reservations.reserve(tasks, [text("a")], ttl=HOUR)
+    await opened.reservations.reserve(tasks, [text("b")])
+    frozen.forward(hours=1)
+    for _ in range(2):
+        # In one group: what is kept of the refused call does not undo the other.
+        refused, settled = await asyncio.gather(
+            opened.settlement.commit(tasks, "a", 500, CALL),
+            opened.settlement.commit(tasks, "b", 500, CALL),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, ReservationExpired)
+        assert settled.credits_charged == 5
+    columns = schema.usage_records.c
+    records = await opened.database.read(
+        lambda connection: connection.execute(
+            select(columns.credits, columns.model, columns.transaction_id).where(
+                columns.reservation_id == late.id
+            )
+        ).all()
+    )
+    assert records == [(0, CALL.model, None)]
+    assert "work was done for a reservation that had ended" in caplog.text
+    assert await opened.drifts() == []
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"])
 async def test_every_step_is_an_event(opened, tasks):
     await opened.reservations.reserve(tasks, [text("a"), text("b")], work_for=Work(run_id="run-1"))

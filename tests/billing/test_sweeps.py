@@ -137,9 +137,7 @@ async def test_the_loops_sweep_everything_by_themselves(frozen, opened, tasks):
     await opened.reservations.reserve(tasks, [picture("a", 7)])
     request = Request("one", "for the test")
     soon = frozen.moment + timedelta(hours=1)
-    await opened.grants.create(
-        OPERATOR, request, TransactionType.PURCHASE, 5, expire_time=soon
-    )
+    await opened.grants.create(OPERATOR, request, TransactionType.PURCHASE, 5, expire_time=soon)
     frozen.forward(days=28)
     loops = [asyncio.create_task(loop()) for loop in opened.sweeper.loops()]
     async with asyncio.timeout(10):

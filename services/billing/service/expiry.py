@@ -137,9 +137,7 @@ class ExpirySweeper:
         caller = Caller.service("billing", account_id=account_id)
 
         def work(connection: Connection) -> int:
-            with open_journal(
-                connection, caller, self._outbox, self._moment, wait=wait
-            ) as journal:
+            with open_journal(connection, caller, self._outbox, self._moment, wait=wait) as journal:
                 return end(journal)
 
         try:

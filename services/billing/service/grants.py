@@ -23,7 +23,7 @@ from services.billing.errors import TooManyCredits
 from services.billing.ledger import Kind
 from services.billing.service.journal import Journal, open_journal
 from services.billing.service.requests import Once, Request
-from services.billing.store import DatabaseTime, GrantStore, Moment
+from services.billing.store import DatabaseTime, GrantStore, Moment, actor_of
 
 
 class Grants:
@@ -84,7 +84,7 @@ class Grants:
                 grant = journal.grants.get(grant_id)
                 if grant.revoke_time is not None:
                     return grant
-                journal.grants.revoke(grant_id, journal.now)
+                journal.grants.revoke(grant_id, journal.now, reason, actor_of(caller))
                 if grant.available:
                     _take_back(journal, grant, reason)
             return GrantStore(connection, caller).get(grant_id)

@@ -73,7 +73,6 @@ class _Lane:
                 group.append((call, future))
         return group
 
-
     def cancel(self) -> None:
         """Lets nobody wait any more."""
         while self.waiting:

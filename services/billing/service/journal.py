@@ -135,6 +135,7 @@ class Journal:
                     ledger.take_back(shares),
                     TransactionType.ADJUSTMENT,
                     description="Credits that returned to a revoked grant.",
+                    reason=grant.revoke_reason,
                     corrected_transaction_id=grant.transaction_id,
                 )
                 tell = events.revoked

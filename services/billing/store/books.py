@@ -115,7 +115,7 @@ class AccountBooks:
         self._held[reservation.key] = Held(reservation, tuple(shares))
         if self._api_keys.get(reservation.run_id, "") is None:
             self._api_keys[reservation.run_id] = reservation.api_key_id
-        self.unit.pending.reservations.append((reservation, principal))
+        self.unit.pending.note().reservations.append((reservation, principal))
 
     def settle(self, settled: Reservation, reason: str) -> None:
         """Notes how an open reservation ended."""
@@ -123,12 +123,14 @@ class AccountBooks:
         held = self._held.get(settled.key)
         if held is not None:
             self._held[settled.key] = Held(settled, held.shares)
-        self.unit.pending.settled.append((settled, reason))
+        self.unit.pending.note().settled.append((settled, reason))
 
     def write(self, transactions: Sequence[Transaction]) -> list[Grant]:
-        """Notes postings and what they do to balance and grants; answers the known grants
-        that they change."""
-        pending = self.unit.pending
+        """Notes postings; answers the known grants that they change.
+
+        The database moves what is left of grants when it is given the transactions.
+        """
+        pending = self.unit.pending.note()
         for transaction in transactions:
             self._own(transaction.account_id)
             pending.transactions.append(transaction)
@@ -143,18 +145,18 @@ class AccountBooks:
         """Notes a grant that has nothing available yet. Its key is unique in the account."""
         self._own(grant.account_id)
         self._grants[grant.id] = grant
-        self.unit.pending.grants.append(grant)
+        self.unit.pending.note().grants.append(grant)
 
     def set_low_at(self, available: int) -> None:
         """Remembers when thresholds have to be looked at next; CREDITS_MAX for at once."""
         self.low_at = available
-        self.unit.pending.balances[self.account_id] = self
+        self.unit.pending.note().balances[self.account_id] = self
 
     def set_budget(self, budget: Budget) -> None:
         """Notes a budget as it is from now on."""
         known = self._budgets.get((budget.scope, budget.scope_id))
         self._budgets[budget.scope, budget.scope_id] = budget
-        changes = self.unit.pending
+        changes = self.unit.pending.note()
         is_new = known is None or (self.account_id, known.id) in changes.new_budgets
         target = changes.new_budgets if is_new else changes.budgets
         target[self.account_id, budget.id] = budget
@@ -162,16 +164,13 @@ class AccountBooks:
     def use(self, reservation: Reservation, call: AiCall, charged: int, posted: str | None) -> None:
         """Notes the AI call behind a reservation, unless one is noted already."""
         self._own(reservation.account_id)
-        self.unit.pending.usage.append(Usage(reservation, call, charged, posted, self.now))
+        self.unit.pending.note().usage.append(Usage(reservation, call, charged, posted, self.now))
 
     def tell(self, fact: Fact) -> None:
         """Notes an event."""
-        self.unit.pending.facts.append(fact)
+        self.unit.pending.note().facts.append(fact)
 
     def _move_grant(self, grant_id: str, amount: int) -> None:
-        changes = self.unit.pending.grant_changes
-        key = self.account_id, grant_id
-        changes[key] = changes.get(key, 0) + amount
         known = self._grants.get(grant_id)
         if known is not None:
             self._grants[grant_id] = replace(known, available=known.available + amount)

@@ -40,31 +40,32 @@ class Overdue:
         columns = _reservations.c
         # A literal, as the partial index has it: with a parameter no planner would use it.
         is_open = columns.state == literal_column("'open'")
-        return self._page(columns.expire_time, columns.id, columns.account_id, after, limit, is_open)
+        return self._page(
+            (columns.expire_time, columns.id, columns.account_id), after, limit, is_open
+        )
 
     def grants(self, after: Late | None, limit: int) -> list[Late]:
         """Grants past their time of which credits are left."""
         columns = _grants.c
-        return self._page(columns.expire_time, columns.id, columns.account_id, after, limit, LEFT)
+        return self._page((columns.expire_time, columns.id, columns.account_id), after, limit, LEFT)
 
     def periods(self, after: Late | None, limit: int) -> list[Late]:
         """Accounts whose period has ended."""
         columns = _subscriptions.c
         account = columns.account_id
-        return self._page(columns.period_end_time, account, account, after, limit)
+        return self._page((columns.period_end_time, account, account), after, limit)
 
     def _page(
         self,
-        time: Column[datetime],
-        tie: Column[str],
-        account: Column[str],
+        of: tuple[Column[datetime], Column[str], Column[str]],
         after: Late | None,
         limit: int,
         *conditions: ColumnElement[bool],
     ) -> list[Late]:
+        time, tie, _ = of
         found: list[Any] = [*conditions, time <= self._moment()]
         if after is not None:
             # The first is for the index, which has no ids.
             found += [time >= after.time, or_(time > after.time, tie > after.id)]
-        statement = select(time, tie, account).where(*found).order_by(time, tie).limit(limit)
+        statement = select(*of).where(*found).order_by(time, tie).limit(limit)
         return [Late(*row) for row in self._connection.execute(statement)]
