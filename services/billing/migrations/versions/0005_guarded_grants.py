@@ -66,15 +66,10 @@ def guard_sqlite() -> None:
         """
         CREATE TRIGGER ledger_transactions_move_grants AFTER INSERT ON ledger_transactions
         BEGIN
-            UPDATE grants SET available = available + (
-                SELECT amount FROM ledger_entries
-                WHERE transaction_id = NEW.id AND ledger_account = 'available'
-                    AND grant_id = grants.id
-            )
-            WHERE id IN (
-                SELECT grant_id FROM ledger_entries
-                WHERE transaction_id = NEW.id AND ledger_account = 'available'
-            );
+            UPDATE grants SET available = grants.available + moved.amount
+            FROM ledger_entries AS moved
+            WHERE moved.transaction_id = NEW.id AND moved.ledger_account = 'available'
+                AND grants.id = moved.grant_id;
         END
         """
     )
