@@ -47,6 +47,12 @@ def policies(services: Iterable[str]) -> dict[str, options_pb2.MethodPolicy]:
     return found
 
 
+def require(role: str, level: int) -> None:
+    """Lets a user or key of this role pass, or raises Forbidden."""
+    if level not in LEVELS.get(role, frozenset()):
+        raise Forbidden("ROLE_FORBIDDEN", "Your role does not allow this.")
+
+
 def check(policy: options_pb2.MethodPolicy, caller: Caller) -> None:
     """Lets the call pass, or raises Forbidden or Unauthenticated."""
     if caller.issuer != GATEWAY:
@@ -61,7 +67,6 @@ def check(policy: options_pb2.MethodPolicy, caller: Caller) -> None:
         return
     if not caller.account_id or caller.principal == "anonymous":
         raise Unauthenticated
-    if policy.access not in LEVELS.get(caller.role, frozenset()):
-        raise Forbidden("ROLE_FORBIDDEN", "Your role does not allow this.")
+    require(caller.role, policy.access)
     if policy.needs_sector and not (caller.site_id and caller.sector_id):
         raise Forbidden("SITE_FORBIDDEN", "A site and a sector must be chosen.")

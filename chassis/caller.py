@@ -98,6 +98,12 @@ def current() -> Caller:
     return _current.get()
 
 
+def account_of_call() -> str:
+    """The account that the running call is for; empty outside of calls."""
+    caller = _current.get(None)
+    return "" if caller is None else caller.account_id
+
+
 def set_current(caller: Caller) -> None:
     """Remembers the caller for the running call."""
     _current.set(caller)

@@ -34,6 +34,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """SQLite keeps no zone; what was stored is UTC."""
         if value is None:
             return None
+        if value.tzinfo is UTC:
+            return value
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 

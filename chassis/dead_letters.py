@@ -113,7 +113,7 @@ async def redrive(database: Database, bus: Bus, letter_id: str) -> None:
 
 
 def _letter_from_row(row: Row[Any]) -> DeadLetter:
-    values = {**row._mapping, "headers": json.loads(row.headers)}  # noqa: SLF001  documented API
+    values = {**row._mapping, "headers": json.loads(row.headers)}
     return DeadLetter(**values)
 
 

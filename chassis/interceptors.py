@@ -21,6 +21,7 @@ from writer.options.v1 import options_pb2
 
 from chassis import access, caller, clock, fields, ids, status
 from chassis.errors import Kind, Refusal, Unauthenticated
+from chassis.log_line import Line
 
 log = logging.getLogger("chassis.calls")
 
@@ -73,14 +74,10 @@ async def write_log(call: Call, proceed: Proceed) -> Any:
         outcome = refusal.reason
         raise
     finally:
-        log.info(
-            "call",
-            extra={
-                "method": call.method,
-                "outcome": outcome,
-                "duration_ms": round((clock.elapsed_s() - started) * 1000, 1),
-            },
-        )
+        if log.isEnabledFor(logging.INFO):
+            duration_ms = round((clock.elapsed_s() - started) * 1000, 1)
+            line = {"method": call.method, "outcome": outcome, "duration_ms": duration_ms}
+            log.handle(Line(log.name, "call", line))
     return answer
 
 

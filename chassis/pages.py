@@ -1,8 +1,8 @@
 """Lists by page: opaque tokens that continue by key, page numbers by offset, one total.
 
-A token is bound to the filters and the order it was made for, and damage shows. It grants
-nothing: the tenant conditions are in the statement whatever the token says. Texts are ordered
-by code point on every database.
+A token is bound to the account, the filters and the order it was made for, and damage shows. It
+grants nothing: the tenant conditions are in the statement whatever the token says. Texts are
+ordered by code point on every database.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from sqlalchemy import (
     select,
 )
 
+from chassis import caller
 from chassis.errors import InvalidFields, PageTokenInvalid, Violation
 
 PAGE_SIZE_DEFAULT = 20
@@ -57,7 +58,7 @@ class PageQuery:
     skip: int
     order_by: str
     fingerprint: str
-    """Hash of the filters and the order."""
+    """Hash of the account, the filters and the order."""
 
     @classmethod
     def of(cls, request: Message) -> PageQuery:
@@ -67,13 +68,14 @@ class PageQuery:
         for name in _PAGE_FIELDS:
             rest.ClearField(name)
         asked: Any = request
+        bound = caller.account_of_call().encode() + rest.SerializeToString(deterministic=True)
         size = asked.page_size or PAGE_SIZE_DEFAULT
         return cls(
             size=min(size, PAGE_SIZE_MAX),
             token=asked.page_token,
             skip=0 if asked.page_token else asked.skip,
             order_by=asked.order_by,
-            fingerprint=hashlib.sha256(rest.SerializeToString(deterministic=True)).hexdigest()[:16],
+            fingerprint=hashlib.sha256(bound).hexdigest()[:16],
         )
 
 
@@ -188,7 +190,7 @@ def _after(
 def _write_token(
     query: PageQuery, row: Row[Any], column: ColumnElement[Any], tie: ColumnElement[Any]
 ) -> str:
-    values = row._mapping  # noqa: SLF001  documented by SQLAlchemy
+    values = row._mapping
     value = values[column]
     place = [value.isoformat() if isinstance(value, datetime) else value, values[tie]]
     document = json.dumps([_seal(query, place), *place], ensure_ascii=False, separators=(",", ":"))

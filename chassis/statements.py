@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -81,6 +82,20 @@ def as_tuples(rows: Iterable[Sequence[str]]) -> str:
     return json.dumps([list(row) for row in rows])
 
 
+def among(column: Column[str], parameter: str) -> ColumnElement[bool]:
+    """Whether a column has one of many texts.
+
+    They come as one parameter, made by `as_values`, so that the statement is the same for any
+    number: it is built, compiled and prepared once.
+    """
+    return _Among(column, bindparam(parameter, type_=String()))
+
+
+def as_values(values: Iterable[str]) -> str:
+    """The parameter of `among`."""
+    return json.dumps(list(values))
+
+
 class _Elements(FunctionElement[Any]):
     """The elements of a JSON array, as rows."""
 
@@ -97,6 +112,14 @@ class _Text(FunctionElement[str]):
 
     def __init__(self, array: ColumnElement[Any], index: int) -> None:
         super().__init__(array, index)
+
+
+class _Among(FunctionElement[bool]):
+    """Whether the first is an element of the second, a JSON array of texts."""
+
+    type = Boolean()
+    name = "among"
+    inherit_cache = True
 
 
 @compiles(_Elements, "sqlite")
@@ -123,3 +146,16 @@ def _text_sqlite(element: _Text, compiler: Any, **kwargs: Any) -> str:
 def _text_postgresql(element: _Text, compiler: Any, **kwargs: Any) -> str:
     array, index = element.clauses
     return f"({compiler.process(array, **kwargs)} ->> {index.value})"
+
+
+@compiles(_Among, "sqlite")
+def _among_sqlite(element: _Among, compiler: Any, **kwargs: Any) -> str:
+    column, values = (compiler.process(each, **kwargs) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  compiled parts
+
+
+@compiles(_Among, "postgresql")
+def _among_postgresql(element: _Among, compiler: Any, **kwargs: Any) -> str:
+    column, values = (compiler.process(each, **kwargs) for each in element.clauses)
+    # As an array, which an index is asked for in one scan; a set would be joined row by row.
+    return f"{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST({values} AS JSONB))))"

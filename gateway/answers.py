@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
 
 @dataclass(slots=True)

@@ -222,14 +222,17 @@ def _require_text(binding: Binding, field: DescField | None) -> None:
 def _scope(headers: Mapping[bytes, bytes], chosen: list[dict[str, str]]) -> dict[str, str]:
     scope, faults = {}, []
     for name, (header, spelled) in SCOPE_HEADERS.items():
-        found = {values[name] for values in chosen if values.get(name)}
-        if header in headers:
-            found.add(_header_text(headers[header], spelled))
-        if len(found) > 1:
-            faults.append(Violation(name, "is given more than once, with different values"))
-        elif any(len(value) > ID_CHARS_MAX for value in found):
+        sent = headers.get(header)
+        value = "" if sent is None else _header_text(sent, spelled)
+        for values in chosen:
+            other = values.get(name)
+            if other and value and other != value:
+                faults.append(Violation(name, "is given more than once, with different values"))
+                break
+            value = other or value
+        if len(value) > ID_CHARS_MAX:
             faults.append(Violation(name, f"must have at most {ID_CHARS_MAX} characters"))
-        scope[name] = next(iter(found), "")
+        scope[name] = value
     if faults:
         raise InvalidFields(*faults)
     return scope

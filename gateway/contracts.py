@@ -41,6 +41,8 @@ class Method:
     """unary, server_streaming, client_streaming or bidi_streaming."""
     access: str
     """Level of writer.options.v1.Access, spelled as in the contract."""
+    level: int
+    """The same, as chassis.access knows it."""
     callers: tuple[str, ...]
     needs_sector: bool
     http_status: int
@@ -125,6 +127,8 @@ class Contracts:
         if options is None or self._policy not in options:
             raise ContractError(f"{service.type_name}.{desc.name} declares no policy")
         policy = options[self._policy]
+        if not policy.access.value:
+            raise ContractError(f"{service.type_name}.{desc.name} declares no access")
         return Method(
             service=service.type_name,
             name=desc.name,
@@ -132,6 +136,7 @@ class Contracts:
             response=desc.output,
             kind=desc.method_kind,
             access=policy.access.name,
+            level=policy.access.value,
             callers=tuple(policy.callers),
             needs_sector=policy.needs_sector,
             http_status=policy.http_status or 200,

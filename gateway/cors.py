@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from chassis.memory import Memory
 from gateway import errors
 from gateway.answers import Answer, Headers
-from gateway.authentication import TTL_S, Memory
+from gateway.authentication import TTL_S
 from gateway.exchange import Exchange
 
 MAX_AGE_S = 600

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from chassis import clock, interceptors
 from chassis.errors import Refusal
+from chassis.log_line import Line
 from gateway import answers, errors
+from gateway.answers import Header, Headers
 from gateway.bodies import ClientGone
 from gateway.bounds import Bounds
 from gateway.exchange import KEY, Exchange, exchange_of
@@ -88,20 +91,27 @@ class _Reply:
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": self._headers(list(message.get("headers", ())))}
+            headers = self._headers(message.get("headers", ()))
+            message = {"type": "http.response.start", "status": self.status, "headers": headers}
+            await self._send(message)
+            return
         await self._send(message)
         if message["type"] == "http.response.body":
             self.body_bytes += len(message.get("body", b""))
             self._finished = not message.get("more_body", False)
 
-    def _headers(self, headers: answers.Headers) -> answers.Headers:
+    def _headers(self, sent: Iterable[Header]) -> Headers:
         exchange = self._exchange
-        named = {name for name, _ in headers}
-        headers += [header for header in exchange.reply_headers if header[0] not in named]
-        headers += self._security.missing(headers)
-        headers.append((b"x-request-id", exchange.request_id.encode()))
-        headers.append((b"x-trace-id", exchange.trace_id.encode()))
-        return headers
+        headers = [*sent]
+        if exchange.reply_headers:
+            named = {name for name, _ in headers}
+            headers += [header for header in exchange.reply_headers if header[0] not in named]
+        return [
+            *headers,
+            *self._security.missing(headers),
+            (b"x-request-id", exchange.request_id.encode()),
+            (b"x-trace-id", exchange.trace_id.encode()),
+        ]
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answers with an error, unless an answer has begun: then the connection just breaks."""
@@ -116,9 +126,10 @@ class _Reply:
 def _write_line(scope: Any, exchange: Exchange, reply: _Reply, duration_s: float) -> None:
     if not log.isEnabledFor(logging.INFO):
         return
-    log.info(
+    line = Line(
+        log.name,
         "request",
-        extra={
+        {
             "method": scope["method"],
             "route": exchange.route or "-",
             "status": reply.status,
@@ -131,3 +142,4 @@ def _write_line(scope: Any, exchange: Exchange, reply: _Reply, duration_s: float
             "body_bytes": reply.body_bytes,
         },
     )
+    log.handle(line)

@@ -1,7 +1,8 @@
-"""What every call of a method passes before its body is read: who, from where, how often."""
+"""What every call passes before its body is read: who, from where, how often, by what right."""
 
 from __future__ import annotations
 
+from chassis import access
 from chassis.errors import Forbidden
 from gateway import errors
 from gateway.acting import acting_request
@@ -35,15 +36,18 @@ class Entrance:
         return self._throttles.scope_of(method, verb)
 
     async def admit(
-        self, exchange: Exchange, throttle: str, *, is_public: bool = False, acting_at: str = ""
+        self, exchange: Exchange, throttle: str, method: Method | None = None
     ) -> Principal:
         """The principal behind a request, counted in a throttle scope. Raises a refusal.
 
         Credentials come first, because limits and origins belong to an account; a refused
-        credential costs no service a call. Who wants to act on another account is counted and
-        checked as who he is, and then let in as who he acts for, at the method `acting_at`.
+        credential costs no service a call. The role next, before a body is read or a site looked
+        up: who may not call a method learns nothing from it. Who wants to act on another account
+        is counted and checked as who he is, and then let in as who he acts for. Without a `method`
+        it is a stream, which asks for rights of its own.
         """
         exchange.require_single_headers()
+        is_public = method is not None and method.access == "public"
         principal = ANONYMOUS if is_public else await self.identify(exchange)
         account_id = principal.account_id
         await self._cors.check(exchange, account_id)
@@ -54,8 +58,12 @@ class Entrance:
             if standing.is_over:
                 self._metrics.throttled(throttle)
                 raise errors.rate_limited(throttle, standing.limit, standing.reset_s)
-        if b"x-acting-account" in exchange.headers and not is_public:
-            return await self._act(principal, exchange, acting_at)
+        if is_public:
+            return principal
+        if method is not None:
+            access.require(principal.role, method.level)
+        if b"x-acting-account" in exchange.headers:
+            return await self._act(principal, exchange, method)
         return principal
 
     async def identify(self, exchange: Exchange) -> Principal:
@@ -67,12 +75,14 @@ class Entrance:
         exchange.principal, exchange.account_id = principal.principal, principal.account_id
         return principal
 
-    async def _act(self, principal: Principal, exchange: Exchange, method: str) -> Principal:
-        if not method:
+    async def _act(
+        self, principal: Principal, exchange: Exchange, method: Method | None
+    ) -> Principal:
+        if method is None:
             # Each call of an operator is written down; a stream asks once and goes on for hours.
             raise errors.invalid("X-Acting-Account", "cannot be used for event streams")
         if self._acting is None:
             raise Forbidden("ROLE_FORBIDDEN", "Nobody acts on other accounts here.")
-        acted = await self._acting.act(principal, acting_request(exchange, method))
+        acted = await self._acting.act(principal, acting_request(exchange, method.path))
         exchange.account_id = acted.account_id
         return acted

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A request id of a client is taken when it looks like this, else a new one is made."""
 _TRACE = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 _NO_TRACE = b"0" * 32
+_NONE: frozenset[bytes] = frozenset()
 _SINGULAR = frozenset(
     {
         b"authorization",
@@ -66,33 +68,38 @@ class Exchange:
 
     def require_single_headers(self) -> None:
         """Refuses a request that says something important twice."""
+        if not self.repeated:
+            return
         for name in self.repeated & _SINGULAR:
             raise errors.invalid(name.decode(), "must be sent once")
 
 
 def exchange_of(scope: Mapping[str, Any]) -> Exchange:
     """Reads the headers of an ASGI scope once."""
-    headers: dict[bytes, bytes] = {}
-    repeated = set()
-    for name, value in scope["headers"]:
-        if name in headers:
-            repeated.add(name)
-        else:
-            headers[name] = value
-    sent = headers.get(b"x-request-id", b"")
-    sane = REQUEST_ID.fullmatch(sent) is not None and b"x-request-id" not in repeated
+    pairs = scope["headers"]
+    # The first of each name counts; what was repeated matters only for some.
+    headers: dict[bytes, bytes] = dict(reversed(pairs))
+    repeated = _NONE if len(headers) == len(pairs) else _repeated(pairs)
+    sent = headers.get(b"x-request-id")
+    sane = sent and REQUEST_ID.fullmatch(sent) is not None and b"x-request-id" not in repeated
     return Exchange(
         headers=headers,
-        repeated=frozenset(repeated),
-        request_id=sent.decode() if sane else ids.new_id(),
+        repeated=repeated,
+        request_id=sent.decode() if sent and sane else ids.new_id(),
         traceparent=_traceparent(headers.get(b"traceparent", b"")),
         client_address=(scope.get("client") or ("",))[0],
     )
 
 
+def _repeated(pairs: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    return frozenset(
+        name for name, times in Counter(name for name, _ in pairs).items() if times > 1
+    )
+
+
 def _traceparent(sent: bytes) -> str:
     """Continues a well-formed trace, or begins one; the span is always our own."""
-    known = _TRACE.fullmatch(sent)
+    known = _TRACE.fullmatch(sent) if sent else None
     if known is None or known[1] == _NO_TRACE:
         made = secrets.token_hex(24)
         return f"00-{made[:32]}-{made[32:]}-01"

@@ -12,18 +12,19 @@ from typing import Any
 
 import grpc
 
-from chassis.caller import Caller
 from chassis.errors import EtagMismatch
 from gateway import answers
 from gateway.answers import Answer, Headers
+from gateway.authentication import ANONYMOUS, NO_SCOPE
 from gateway.bodies import ClientGone
+from gateway.channel import StreamingCall
 from gateway.conditions import ANY, is_known
 from gateway.contracts import Contracts
 from gateway.cors import ANY_ORIGIN
 from gateway.exchange import Exchange
 from gateway.hangups import HangUp
 from gateway.ranges import Span, span_of
-from gateway.transcoding import GATEWAY
+from gateway.transcoding import caller_of
 from gateway.upstream import Upstream
 
 TEMPLATE = "/api/v1/writer/images/{id}/file"
@@ -40,6 +41,7 @@ _MEDIA_TYPES = {
 """Served as they are, with their usual suffix; anything else is bytes that no browser runs."""
 _BYTES = "application/octet-stream"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_ANYBODY = caller_of(ANONYMOUS, NO_SCOPE)
 
 
 class ImageFiles:
@@ -49,7 +51,7 @@ class ImageFiles:
         self._method = next(method for method in contracts.methods if method.path == _RPC)
         self._request: Any = self._method.request.type
         self._chunk: Any = self._method.response.type
-        self._call = upstream.stream(self._method)
+        self._call = upstream.method(self._method)
         self._upstream = upstream
 
     async def serve(
@@ -62,40 +64,25 @@ class ImageFiles:
     ) -> None:
         """Streams the file or a part of it, or says that the client has it. Raises Refusal."""
         exchange.route = TEMPLATE
-        who = Caller(
-            issuer=GATEWAY,
-            principal="anonymous",
-            account_id="",
-            request_id=exchange.request_id,
-            traceparent=exchange.traceparent,
-        )
-        call = self._call(
-            self._request(id=path["id"]).to_binary(),
-            metadata=self._upstream.metadata(who, self._method.peer),
-            timeout=STREAM_TIMEOUT_S,
-        )
-        watch = HangUp(call, receive)
+        request = self._request(id=path["id"]).to_binary()
+        metadata = self._upstream.metadata(_ANYBODY, exchange, self._method.peer)
         try:
-            async with asyncio.timeout(STREAM_TIMEOUT_S):
-                await self._stream(scope["method"], send, path["id"], exchange, call)
+            with HangUp(receive):
+                async with (
+                    asyncio.timeout(STREAM_TIMEOUT_S),
+                    self._call.stream(request, metadata, STREAM_TIMEOUT_S) as call,
+                ):
+                    await self._stream(scope["method"], send, path["id"], exchange, call)
         except grpc.aio.AioRpcError as error:
             raise self._upstream.refusal(error, self._method) from error
-        except asyncio.CancelledError:
-            if watch.client_is_gone:
-                raise ClientGone from None
-            raise
         except OSError as error:
             raise ClientGone from error
-        finally:
-            watch.stop()
-            # Ends the stream wherever it stands: the client has the file, or hung up.
-            call.cancel()
 
     async def _stream(
-        self, verb: str, send: Any, image_id: str, exchange: Exchange, call: Any
+        self, verb: str, send: Any, image_id: str, exchange: Exchange, call: StreamingCall
     ) -> None:
         wire = await call.read()
-        if wire is grpc.aio.EOF:
+        if wire is None:
             raise RuntimeError("the stream of an image file ended before it began")
         first = self._chunk.from_binary(wire)
         tag = f'"{first.sha256}"'
@@ -118,7 +105,7 @@ class ImageFiles:
             return
         await self._copy(send, call, first, span)
 
-    async def _copy(self, send: Any, call: Any, first: Any, span: Span) -> None:
+    async def _copy(self, send: Any, call: StreamingCall, first: Any, span: Span) -> None:
         """Sends the bytes of the span, and stops reading behind it."""
         at, data = 0, first.data
         while True:
@@ -132,7 +119,7 @@ class ImageFiles:
             if not more:
                 return
             wire = await call.read()
-            if wire is grpc.aio.EOF:
+            if wire is None:
                 raise RuntimeError("an image file is shorter than its header said")
             data = self._chunk.from_binary(wire).data
 

@@ -6,16 +6,87 @@ that are known, else `other`. Served on an address of its own, so that nobody ou
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 PATH = "/metrics"
 SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper ends of the histogram's buckets, from a hit in memory to the slowest deadline."""
+_ENDS = (*map(str, SECONDS), "+Inf")
 _VERBS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 _NO_ROUTE = "none"
+
+
+class _Requests(Collector):
+    """Counts of requests, added up in plain numbers: the library's counters take locks, of which
+    one event loop has no need."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._seconds: dict[tuple[str, str], _Seconds] = {}
+
+    def ended(self, route: str, verb: str, status: str, duration_s: float) -> None:
+        """One more."""
+        self.in_flight -= 1
+        key = (route, verb, status)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        seconds = self._seconds.get((route, verb))
+        if seconds is None:
+            seconds = self._seconds[route, verb] = _Seconds()
+        seconds.observe(duration_s)
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus is told."""
+        counts = CounterMetricFamily(
+            "writer_gateway_requests",
+            "Requests that ended, by route, verb and status; 499: the client hung up.",
+            labels=("route", "verb", "status"),
+        )
+        for key, count in self._counts.items():
+            counts.add_metric(key, count)
+        yield counts
+        histogram = HistogramMetricFamily(
+            "writer_gateway_request_seconds",
+            "From the headers to the last byte of the answer.",
+            labels=("route", "verb"),
+        )
+        for labels, seconds in self._seconds.items():
+            histogram.add_metric(labels, seconds.buckets(), seconds.total)
+        yield histogram
+        yield GaugeMetricFamily(
+            "writer_gateway_requests_in_flight",
+            "Requests that are being answered.",
+            value=self.in_flight,
+        )
+
+
+class _Seconds:
+    """How long something took, in buckets."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self._counts = [0] * (len(SECONDS) + 1)
+
+    def observe(self, seconds: float) -> None:
+        self.total += seconds
+        self._counts[bisect_left(SECONDS, seconds)] += 1
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper ends, and how many took at most so long."""
+        return list(zip(_ENDS, accumulate(self._counts), strict=True))
 
 
 class Metrics:
@@ -23,26 +94,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "writer_gateway_requests",
-            "Requests that ended, by route, verb and status; 499: the client hung up.",
-            ("route", "verb", "status"),
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "writer_gateway_request_seconds",
-            "From the headers to the last byte of the answer.",
-            ("route", "verb"),
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        # To look labels up takes longer than to count; they are as few as the labels are bounded.
-        self._known: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        self._in_flight = Gauge(
-            "writer_gateway_requests_in_flight",
-            "Requests that are being answered.",
-            registry=self._registry,
-        )
+        self._requests = _Requests()
+        self._registry.register(self._requests)
         self._upstream = Counter(
             "writer_gateway_upstream_errors",
             "Calls that a service did not answer properly, by service and gRPC code.",
@@ -58,19 +111,12 @@ class Metrics:
 
     def began(self) -> None:
         """A request begins."""
-        self._in_flight.inc()
+        self._requests.in_flight += 1
 
     def ended(self, route: str, verb: str, status: int, duration_s: float) -> None:
         """A request has ended."""
-        self._in_flight.dec()
-        key = (route or _NO_ROUTE, verb if verb in _VERBS else "other", str(status))
-        known = self._known.get(key)
-        if known is None:
-            known = self._requests.labels(*key), self._seconds.labels(*key[:2])
-            self._known[key] = known
-        requests, seconds = known
-        requests.inc()
-        seconds.observe(duration_s)
+        known = verb if verb in _VERBS else "other"
+        self._requests.ended(route or _NO_ROUTE, known, str(status), duration_s)
 
     def upstream_error(self, service: str, code: str) -> None:
         """A service failed to answer."""

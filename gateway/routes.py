@@ -83,6 +83,11 @@ class Routes(Generic[T]):
             return None
         node, values = self._root, []
         for raw in _segments(path):
+            # Most segments are literals and written as we write them.
+            literal = node.literals.get(raw)
+            if literal is not None:
+                node = literal
+                continue
             segment = _decoded(raw)
             if segment is None:
                 return None

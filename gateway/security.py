@@ -26,8 +26,11 @@ class SecurityHeaders:
     def __init__(self, public_url: str = "") -> None:
         """HTTPS is demanded of browsers when clients are known to come that way."""
         self._headers = [*_ALWAYS, _HSTS] if public_url.startswith("https://") else _ALWAYS
+        self._names = frozenset(name for name, _ in self._headers)
 
     def missing(self, headers: Headers) -> Headers:
         """The common headers that are not among these."""
-        named = {name for name, _ in headers}
+        named = self._names.intersection([name for name, _ in headers])
+        if not named:
+            return self._headers
         return [header for header in self._headers if header[0] not in named]

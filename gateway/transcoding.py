@@ -6,20 +6,23 @@ One endpoint for each REST binding, built from the contracts at the start. Raise
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import grpc
 
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, Violation
+from chassis.memory import REMEMBERED_MAX
 from gateway import answers, bodies, conditions
 from gateway.answers import Answer, Headers
 from gateway.authentication import ANONYMOUS, NO_SCOPE, Principal, Scope, Scopes
 from gateway.binding import Bound, RequestBinder
 from gateway.bounds import Bounds
+from gateway.channel import Metadata
 from gateway.contracts import Binding, Contracts
 from gateway.conversion import ListWriter, ResourceWriter, is_listing
 from gateway.entrance import Entrance
@@ -63,7 +66,7 @@ class Endpoint:
         self.binder = RequestBinder(contracts, binding, path_names)
         self._around = around
         self._throttle = around.entrance.scope_of(self.method, binding.verb)
-        self._call = around.upstream.unary(self.method)
+        self._call = around.upstream.method(self.method)
         self._timeout_s = SLOW_TIMEOUT_S if self.method.throttle in _SLOW else TIMEOUT_S
         response = self.method.response
         self._list = ListWriter(response) if is_listing(response) else None
@@ -78,12 +81,7 @@ class Endpoint:
     ) -> Answer:
         """The answer to a request. Raises Refusal, or ClientGone when nobody waits for it."""
         exchange.route = self.binding.template
-        principal = await self._around.entrance.admit(
-            exchange,
-            self._throttle,
-            is_public=self.method.access == "public",
-            acting_at=self.method.path,
-        )
+        principal = await self._around.entrance.admit(exchange, self._throttle, self.method)
         body = b""
         if self.binder.takes_body:
             body = await bodies.read_body(receive, exchange.headers, self._around.bounds)
@@ -91,8 +89,10 @@ class Endpoint:
         if bound.idempotency_key:
             exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
         chosen = await self._scope(principal, bound)
-        who = caller_of(principal, chosen, exchange)
-        wire = await self._ask(self.binder.serialized(bound, body), who, receive)
+        metadata = self._around.upstream.metadata(
+            caller_of(principal, chosen), exchange, self.method.peer
+        )
+        wire = await self._ask(self.binder.serialized(bound, body), metadata, receive)
         return self._answer(wire, bound, scope, exchange)
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:
@@ -109,24 +109,16 @@ class Endpoint:
             principal, bound.site_id, bound.sector_id, needs_sector=self.method.needs_sector
         )
 
-    async def _ask(self, request: bytes, who: Caller, receive: Any) -> bytes:
-        metadata = self._around.upstream.metadata(who, self.method.peer)
-        call = self._call(request, metadata=metadata, timeout=self._timeout_s)
-        watch = HangUp(call, receive) if self.binding.verb == "GET" else None
+    async def _ask(self, request: bytes, metadata: Metadata, receive: Any) -> bytes:
+        # A write that has begun goes on, whoever still listens.
+        watch = HangUp(receive) if self.binding.verb == "GET" else contextlib.nullcontext()
         try:
-            wire: bytes = await call
+            with watch:
+                return await self._call(request, metadata, self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise self.binder.translated(
                 self._around.upstream.refusal(error, self.method)
             ) from error
-        except asyncio.CancelledError:
-            if watch is not None and watch.client_is_gone:
-                raise bodies.ClientGone from None
-            raise
-        finally:
-            if watch is not None:
-                watch.stop()
-        return wire
 
     def _answer(
         self, wire: bytes, bound: Bound, scope: Mapping[str, Any], exchange: Exchange
@@ -165,7 +157,8 @@ class Endpoint:
         return Answer(self.method.http_status, body, headers)
 
 
-def caller_of(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
+@lru_cache(maxsize=REMEMBERED_MAX)
+def caller_of(principal: Principal, scope: Scope) -> Caller:
     """What the services are told about who asks."""
     return Caller(
         issuer=GATEWAY,
@@ -178,7 +171,4 @@ def caller_of(principal: Principal, scope: Scope, exchange: Exchange) -> Caller:
         allowed_sites=principal.allowed_sites,
         acting_for=principal.acting_for,
         session_id=principal.session_id,
-        client_address=exchange.client_address,
-        request_id=exchange.request_id,
-        traceparent=exchange.traceparent,
     )

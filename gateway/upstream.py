@@ -8,18 +8,18 @@ idempotency key may have happened.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from chassis import caller, clock, status
 from chassis.caller import Caller, Signer
-from chassis.client import CHANNEL_OPTIONS
 from chassis.errors import Kind, Refusal
+from gateway import channel
+from gateway.channel import Channel, Metadata
 from gateway.contracts import Binding, Method
+from gateway.exchange import Exchange
 from gateway.metrics import Metrics
 
 IDENTITY = "identity"
@@ -27,7 +27,7 @@ IDENTITY = "identity"
 HEALTH_TIMEOUT_S = 2.0
 HEALTH_KNOWN_S = 0.5
 """How long an answer about readiness is given again."""
-READ_ATTEMPTS_MAX = 3
+_CHECK = "/grpc.health.v1.Health/Check"
 _FAILURES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -38,13 +38,6 @@ _FAILURES = frozenset(
     }
 )
 """Codes that no refusal of a healthy service has."""
-_RETRY = {
-    "maxAttempts": READ_ATTEMPTS_MAX,
-    "initialBackoff": "0.05s",
-    "maxBackoff": "0.5s",
-    "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
 
 
 class Upstream:
@@ -58,40 +51,32 @@ class Upstream:
         metrics: Metrics,
     ) -> None:
         """`addresses` by service name; `bindings` tell which methods are reads."""
-        config = _service_config(bindings)
         self._signer = signer
         self._metrics = metrics
+        self._reads = {each.method.path for each in bindings if each.verb == "GET"}
         self._health: asyncio.Future[list[str]] | None = None
         self._health_until_s = 0.0
-        self._channels = {
-            name: grpc.aio.insecure_channel(
-                address, options=[*CHANNEL_OPTIONS, ("grpc.service_config", config)]
-            )
-            for name, address in addresses.items()
-        }
+        self._channels = {name: Channel(address) for name, address in addresses.items()}
 
     def has(self, peer: str) -> bool:
         """Whether the address of a service is known."""
         return peer in self._channels
 
-    def unary(self, method: Method) -> Any:
+    def method(self, method: Method) -> channel.Method:
         """The method as a function of serialized requests; made once for each route."""
-        return self._channels[method.peer].unary_unary(method.path)
+        is_read = method.path in self._reads
+        return self._channels[method.peer].method(method.path, is_read=is_read)
 
-    def stream(self, method: Method) -> Any:
-        """A server-streaming method as a function of serialized requests."""
-        return self._channels[method.peer].unary_stream(method.path)
-
-    def metadata(self, who: Caller, peer: str) -> tuple[tuple[str, str], ...]:
-        """What a service is told about the caller."""
+    def metadata(self, who: Caller, exchange: Exchange, peer: str) -> Metadata:
+        """What a service is told about the caller and the request."""
         entries = (
             (caller.TOKEN_KEY, self._signer.mint(who, peer)),
-            (caller.REQUEST_ID_KEY, who.request_id),
-            (caller.TRACE_KEY, who.traceparent),
+            (caller.REQUEST_ID_KEY, exchange.request_id),
+            (caller.TRACE_KEY, exchange.traceparent),
         )
-        if peer == IDENTITY and who.client_address:
+        if peer == IDENTITY and exchange.client_address:
             # Nobody else has any use for where somebody sits.
-            return (*entries, (caller.ADDRESS_KEY, who.client_address))
+            return (*entries, (caller.ADDRESS_KEY, exchange.client_address))
         return entries
 
     def refusal(self, error: grpc.aio.AioRpcError, method: Method) -> Refusal:
@@ -118,18 +103,20 @@ class Upstream:
         return [name for name, serves in zip(names, healthy, strict=True) if not serves]
 
     async def _serves(self, name: str) -> bool:
-        stub: Any = health_pb2_grpc.HealthStub(self._channels[name])
+        check = self._channels[name].method(_CHECK, is_read=True)
+        request = health_pb2.HealthCheckRequest().SerializeToString()
         try:
-            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S)
+            wire = await check(request, (), HEALTH_TIMEOUT_S)
         except grpc.aio.AioRpcError:
             return False
+        answer = health_pb2.HealthCheckResponse.FromString(wire)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def close(self) -> None:
         """Closes all channels."""
         if self._health is not None:
             self._health.cancel()
-        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await asyncio.gather(*(each.close() for each in self._channels.values()))
 
 
 def refusal_of(error: grpc.aio.AioRpcError, method: Method) -> Refusal:
@@ -143,12 +130,3 @@ def refusal_of(error: grpc.aio.AioRpcError, method: Method) -> Refusal:
         # The client was authenticated; it is the gateway that the service does not trust.
         raise RuntimeError(f"{method.peer} refused the gateway's token: {refusal.message}")
     return refusal
-
-
-def _service_config(bindings: Iterable[Binding]) -> str:
-    reads = [
-        {"service": binding.method.service, "method": binding.method.name}
-        for binding in bindings
-        if binding.verb == "GET"
-    ]
-    return json.dumps({"methodConfig": [{"name": reads, "retryPolicy": _RETRY}]})

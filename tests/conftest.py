@@ -180,3 +180,17 @@ def offline_model():
         assert "ready on" in line, line
         yield line.split()[-1]
         process.terminate()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """One whole Writer: all five processes, nats-server and the offline model."""
+    # Imported here: few suites need it.
+    from support.whole import ENVIRONMENT
+
+    from standalone.stack import Stack
+
+    with Stack(tmp_path_factory.mktemp("writer"), environment=ENVIRONMENT) as running:
+        yield running
+        # A process that died would have been noticed by some test, but not named.
+        assert running.ended() is None

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from writer.identity.v1 import audit_pb2, identity_pb2, invitations_pb2, sites_pb2
 
 from chassis.errors import InvalidFields, Violation
+from chassis.ids import derived_id
 from chassis.times import to_timestamp
 from gateway.identity.domain import (
     Account,
@@ -26,6 +27,7 @@ from gateway.identity.domain import (
     Session,
     Site,
     User,
+    normal_email,
 )
 from gateway.identity.errors import InvalidExpiry
 
@@ -42,6 +44,11 @@ def registration_from_proto(request: identity_pb2.RegisterRequest) -> Registrati
         site_name=request.site_name,
         sector_name=request.sector_name,
     )
+
+
+def stranger(email: str) -> str:
+    """The principal of somebody of whom no more than the address is known."""
+    return f"stranger:{derived_id('stranger', normal_email(email))}"
 
 
 def without_password(request: identity_pb2.RegisterRequest) -> identity_pb2.RegisterRequest:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from writer.options.v1 import options_pb2
-
 from chassis.access import LEVELS
 from chassis.errors import Kind, Refusal
 from gateway import errors
@@ -121,7 +119,7 @@ def _general(binding: Binding) -> Iterator[str]:
     yield from ("ACCOUNT_INACTIVE", "ORIGIN_FORBIDDEN")
     if method.access != "public":
         yield from ("UNAUTHENTICATED", "TOKEN_EXPIRED", "KEY_REVOKED", "SITE_FORBIDDEN")
-        if len(roles(method.access)) < len(LEVELS):
+        if len(roles(method.level)) < len(LEVELS):
             yield "ROLE_FORBIDDEN"
     if "{" in binding.template:
         yield "NOT_FOUND"
@@ -136,7 +134,6 @@ def _general(binding: Binding) -> Iterator[str]:
     yield from (*everywhere(), "UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
-def roles(access: str) -> list[str]:
+def roles(level: int) -> list[str]:
     """The roles whose users and keys may call a method of this level."""
-    level = options_pb2.Access.Level.Value(access)
     return [role for role, levels in LEVELS.items() if level in levels]

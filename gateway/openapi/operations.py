@@ -58,7 +58,7 @@ class Operations:
         operation["responses"] = self._responses(binding, comment)
         operation["security"] = [] if method.access == "public" else SECURITY
         operation["x-access"] = method.access
-        operation["x-roles"] = [] if method.access == "public" else codes.roles(method.access)
+        operation["x-roles"] = [] if method.access == "public" else codes.roles(method.level)
         if method.throttle:
             operation["x-throttle-scope"] = method.throttle
         return operation
@@ -110,7 +110,7 @@ def _described(binding: Binding, comment: str) -> str:
     if method.access == "public":
         parts.append("Needs no credentials.")
     else:
-        parts.append(f"Roles: {', '.join(codes.roles(method.access))}.")
+        parts.append(f"Roles: {', '.join(codes.roles(method.level))}.")
     if method.throttle:
         parts.append(f"Throttle scope: `{method.throttle}`.")
     return "\n\n".join(part for part in parts if part)

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from writer.options.v1 import options_pb2
 
-from chassis.access import LEVELS
-from chassis.errors import Forbidden
+from chassis import access
 from gateway.authentication import NO_SCOPE, Principal
+from gateway.channel import Metadata
 from gateway.exchange import Exchange
 from gateway.streams.asking import Asked
 from gateway.streams.facts import Told
@@ -52,9 +52,7 @@ class Guard:
     async def view(self) -> View:
         """The reader's rights now. Raises what a request with this credential would."""
         principal = await self._around.entrance.identify(self._exchange)
-        levels = LEVELS.get(principal.role, frozenset())
-        if options_pb2.Access.read not in levels:
-            raise Forbidden("ROLE_FORBIDDEN", "Your role does not allow this.")
+        access.require(principal.role, options_pb2.Access.read)
         if self._asked.site_id:
             await self._around.scopes.resolve(
                 principal, self._asked.site_id, "", needs_sector=False
@@ -62,14 +60,14 @@ class Guard:
         sites = principal.allowed_sites
         return View(
             account_id=principal.account_id,
-            levels=levels,
+            levels=access.LEVELS[principal.role],
             allowed_sites=None if sites is None else frozenset(sites),
             site_id=self._asked.site_id,
             types=self._asked.types,
             expire_time=principal.expire_time,
         )
 
-    async def metadata(self, peer: str) -> tuple[tuple[str, str], ...]:
+    async def metadata(self, peer: str) -> Metadata:
         """What a service is told about the reader, with his rights of now."""
         principal: Principal = await self._around.entrance.identify(self._exchange)
-        return self._around.upstream.metadata(caller_of(principal, NO_SCOPE, self._exchange), peer)
+        return self._around.upstream.metadata(caller_of(principal, NO_SCOPE), self._exchange, peer)

@@ -47,14 +47,14 @@ class Runs:
         self._request: Any = self.method.request.type
         self._run: Any = self.method.response.type
         self._writer = ResourceWriter(self.method.response)
-        self._call = upstream.unary(self.method)
+        self._call = upstream.method(self.method)
 
     async def get(self, run_id: str, guard: Guard) -> tuple[Any, bytes]:
         """The run as a message and as JSON. Raises NOT_FOUND and what the service refuses."""
         request = self._request(id=run_id).to_binary()
         metadata = await guard.metadata(self.method.peer)
         try:
-            wire = await self._call(request, metadata=metadata, timeout=TIMEOUT_S)
+            wire = await self._call(request, metadata, TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise refusal_of(error, self.method) from error
         return self._run.from_binary(wire), self._writer.write(wire)[0].encode()

@@ -164,7 +164,7 @@ def dimension_from_proto(value: usage_pb2.UsageDimension.Value.ValueType) -> Usa
 
 def usage_sum_to_proto(row: Row[Any]) -> usage_pb2.UsageSum:
     """Sums, with the dimensions that the row has."""
-    found = row._mapping  # noqa: SLF001  documented by SQLAlchemy
+    found = row._mapping
     return usage_pb2.UsageSum(
         day=found.get("day", ""),
         site_id=found.get("site", ""),

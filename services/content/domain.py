@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 TITLE_CHARS_MAX = 500
 EXCERPT_CHARS_MAX = 1000
@@ -95,9 +95,8 @@ class Article:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermReference:
-    """A term as a content shows it."""
+class TermReference(NamedTuple):
+    """A term as a content shows it: light, because a page of contents has hundreds."""
 
     id: str
     name: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.struct_pb2 import Struct
 from writer.content.v1 import clusters_pb2, content_pb2, taxonomy_pb2
 from writer.events.v1 import generation_pb2
@@ -9,6 +11,13 @@ from writer.types.v1 import types_pb2
 
 from chassis.times import to_timestamp
 from services.content.domain import Brief, Cluster, Content, Term, TermReference
+
+# Looked up once: a page of a list has hundreds of them.
+_TYPES = dict(types_pb2.ContentType.Value.items())
+_STRUCTURES = dict(types_pb2.ContentStructure.Value.items())
+_SYNC_STATUSES = dict(types_pb2.SyncStatus.Value.items())
+_SOURCES = dict(content_pb2.Content.Source.items())
+_STATUSES = dict(content_pb2.Content.Status.items())
 
 
 def brief_from_event(brief: generation_pb2.Brief) -> Brief:
@@ -29,8 +38,6 @@ def brief_from_event(brief: generation_pb2.Brief) -> Brief:
 
 def content_to_proto(content: Content) -> content_pb2.Content:
     """The content as callers see it."""
-    external = Struct()
-    external.update(content.external_metadata)
     images = content.images
     return content_pb2.Content(
         id=content.id,
@@ -47,17 +54,17 @@ def content_to_proto(content: Content) -> content_pb2.Content:
         secondary_keywords=content.secondary_keywords,
         cluster_id=content.cluster_id,
         cluster_name=content.cluster_name,
-        content_type=types_pb2.ContentType.Value.Value(content.content_type),
-        content_structure=types_pb2.ContentStructure.Value.Value(content.content_structure),
+        content_type=_TYPES[content.content_type],
+        content_structure=_STRUCTURES[content.content_structure],
         categories=[_reference(term) for term in content.categories],
         tags=[_reference(term) for term in content.tags],
         external_id=content.external_id,
         external_url=content.external_url,
         external_type=content.external_type,
-        external_metadata=external if content.external_metadata else None,
-        sync_status=types_pb2.SyncStatus.Value.Value(content.sync_status),
-        source=content_pb2.Content.Source.Value(content.source),
-        status=content_pb2.Content.Status.Value(content.status),
+        external_metadata=_struct(content.external_metadata),
+        sync_status=_SYNC_STATUSES[content.sync_status],
+        source=_SOURCES[content.source],
+        status=_STATUSES[content.status],
         word_count=content.word_count,
         task_id=content.task_id,
         generation_id=content.generation_id,
@@ -76,8 +83,6 @@ def content_to_proto(content: Content) -> content_pb2.Content:
 
 def term_to_proto(term: Term) -> taxonomy_pb2.Taxonomy:
     """The term as callers see it."""
-    metadata = Struct()
-    metadata.update(term.metadata)
     return taxonomy_pb2.Taxonomy(
         id=term.id,
         etag=str(term.revision),
@@ -92,7 +97,7 @@ def term_to_proto(term: Term) -> taxonomy_pb2.Taxonomy:
         external_id=term.external_id,
         sync_status=types_pb2.SyncStatus.Value.Value(term.sync_status),
         count=term.count,
-        metadata=metadata if term.metadata else None,
+        metadata=_struct(term.metadata),
         create_time=to_timestamp(term.create_time),
         update_time=to_timestamp(term.update_time),
     )
@@ -116,3 +121,12 @@ def cluster_to_proto(cluster: Cluster) -> clusters_pb2.Cluster:
 
 def _reference(term: TermReference) -> content_pb2.TermReference:
     return content_pb2.TermReference(id=term.id, name=term.name, slug=term.slug)
+
+
+def _struct(values: dict[str, Any]) -> Struct | None:
+    """Absent rather than empty."""
+    if not values:
+        return None
+    struct = Struct()
+    struct.update(values)
+    return struct

@@ -91,9 +91,19 @@ contents = Table(
     Column("update_time", UtcDateTime, nullable=False),
     Column("delete_time", UtcDateTime, nullable=True),
     Index("ix_contents_account_id_create_time", "account_id", "create_time", "id"),
-    Index("ix_contents_account_id_site_id", "account_id", "site_id", "create_time"),
     Index("ix_contents_account_id_cluster_id", "account_id", "cluster_id"),
     Index("ix_contents_account_id_task_id", "account_id", "task_id"),
+)
+# All that a site's list is ordered and counted by, so that a total needs no row.
+Index(
+    "ix_contents_live",
+    contents.c.account_id,
+    contents.c.site_id,
+    contents.c.create_time,
+    contents.c.id,
+    contents.c.sector_id,
+    sqlite_where=contents.c.delete_time.is_(None),
+    postgresql_where=contents.c.delete_time.is_(None),
 )
 # One content for a generation, however often its request is delivered.
 Index(

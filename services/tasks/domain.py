@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 WORD_COUNT_DEFAULT = 1000
 
@@ -88,32 +89,46 @@ class Brief:
     prompt_override: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationSummary:
-    """The last generation of a task, in short."""
+class Task(NamedTuple):
+    """One brief, whether it has been written, and what its last generation came to.
 
-    id: str
-    run_id: str
-    state: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One brief and whether it has been written."""
+    Flat and light, as it is read from its row: a page of a list has hundreds.
+    """
 
     id: str
     revision: int
     site_id: str
     sector_id: str
     sector_name: str
+    title: str
+    description: str
+    cluster_id: str
     cluster_name: str
-    brief: Brief
-    status: TaskStatus
+    idea_id: str
+    taxonomy_term_id: str
+    content_type: str
+    content_structure: str
+    keywords: str
+    word_count: int
+    prompt_override: str
+    status: str
+    """One of TaskStatus."""
     content_id: str
-    generation: GenerationSummary | None
     create_time: datetime
     update_time: datetime
+    generation_id: str
+    """Of the last generation; empty before the first, as all about it."""
+    generation_run_id: str
+    generation_state: str
+    generation_reason: str
+
+    @property
+    def brief(self) -> Brief:
+        """What a caller has said about the task."""
+        return Brief(**{name: getattr(self, name) for name in _BRIEF})
+
+
+_BRIEF = tuple(field.name for field in fields(Brief))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

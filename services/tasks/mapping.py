@@ -16,6 +16,11 @@ from services.tasks.domain import (
     Task,
 )
 
+# Looked up once: a page of a list has hundreds of them.
+_TYPES = dict(types_pb2.ContentType.Value.items())
+_STRUCTURES = dict(types_pb2.ContentStructure.Value.items())
+_STATUSES = dict(tasks_pb2.Task.Status.items())
+
 
 def brief_from_proto(task: tasks_pb2.Task) -> Brief:
     """What a caller may say about a task; everything else in the message is ignored."""
@@ -35,36 +40,35 @@ def brief_from_proto(task: tasks_pb2.Task) -> Brief:
 
 def task_to_proto(task: Task) -> tasks_pb2.Task:
     """The task as callers see it."""
-    brief = task.brief
     message = tasks_pb2.Task(
         id=task.id,
         etag=str(task.revision),
         site_id=task.site_id,
         sector_id=task.sector_id,
         sector_name=task.sector_name,
-        title=brief.title,
-        description=brief.description,
-        cluster_id=brief.cluster_id,
+        title=task.title,
+        description=task.description,
+        cluster_id=task.cluster_id,
         cluster_name=task.cluster_name,
-        idea_id=brief.idea_id,
-        taxonomy_term_id=brief.taxonomy_term_id,
-        content_type=types_pb2.ContentType.Value.Value(brief.content_type),
-        content_structure=types_pb2.ContentStructure.Value.Value(brief.content_structure),
-        keywords=brief.keywords,
-        word_count=brief.word_count,
-        prompt_override=brief.prompt_override,
-        status=tasks_pb2.Task.Status.Value(task.status),
+        idea_id=task.idea_id,
+        taxonomy_term_id=task.taxonomy_term_id,
+        content_type=_TYPES[task.content_type],
+        content_structure=_STRUCTURES[task.content_structure],
+        keywords=task.keywords,
+        word_count=task.word_count,
+        prompt_override=task.prompt_override,
+        status=_STATUSES[task.status],
         content_id=task.content_id,
         create_time=to_timestamp(task.create_time),
         update_time=to_timestamp(task.update_time),
     )
-    if task.generation is not None:
+    if task.generation_run_id:
         message.generation.CopyFrom(
             tasks_pb2.GenerationSummary(
-                id=task.generation.id,
-                run_id=task.generation.run_id,
-                state=task.generation.state,
-                reason=task.generation.reason,
+                id=task.generation_id,
+                run_id=task.generation_run_id,
+                state=task.generation_state,
+                reason=task.generation_reason,
             )
         )
     return message

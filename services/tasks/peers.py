@@ -10,8 +10,11 @@ from writer.content.v1 import clusters_pb2, clusters_pb2_grpc, taxonomy_pb2, tax
 
 from chassis.caller import Caller
 from chassis.client import Peer
+from chassis.memory import Memory
 
 NAME = "tasks"
+KNOWN_S = 3.0
+"""How long a cluster that was there is taken to be there; what was not is always asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,21 @@ class Classification:
         self._peer = peer
         self._clusters = peer.stub(clusters_pb2_grpc.ClusterServiceStub)
         self._terms = peer.stub(taxonomy_pb2_grpc.TaxonomyServiceStub)
+        self._names: Memory[tuple[str, ...], str] = Memory(KNOWN_S)
 
     async def cluster_name(self, caller: Caller, cluster_id: str) -> str:
         """Name of a cluster in the caller's site and sector. Raises NotFound."""
+        key = (caller.account_id, caller.site_id, caller.sector_id, cluster_id)
+        known = self._names.get(key)
+        if known is not None:
+            return known
+        asked = self._names.forgotten
         cluster: clusters_pb2.Cluster = await self._peer.call(
             self._clusters.GetCluster,
             clusters_pb2.GetClusterRequest(id=cluster_id),
             acting_for(caller),
         )
+        self._names.put(key, cluster.name, caller.account_id, asked)
         return cluster.name
 
     async def check_term(self, caller: Caller, term_id: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from chassis import interceptors
+from chassis.log_line import Line
 from chassis.telemetry import JsonLines
 
 
@@ -35,6 +36,19 @@ def test_a_line_tells_when_where_and_what():
         "method": "/m",
         "duration_ms": 1.5,
     }
+
+
+def test_the_short_way_to_a_line_writes_what_the_long_one_does():
+    fields = {"method": "/m", "status": 200}
+    formatter = JsonLines("tasks")
+    short = json.loads(formatter.format(Line("chassis.calls", "call", fields)))
+    assert short.pop("time")[:4].isdigit()
+    long = json.loads(line("call", **fields))
+    del long["time"]
+    assert short == long
+    # What the formatters of others ask for is there as well.
+    other = logging.Formatter("%(asctime)s %(filename)s %(funcName)s %(process)s %(message)s")
+    assert other.format(Line("chassis.calls", "call", fields)).endswith("call")
 
 
 def test_a_line_of_a_running_call_carries_its_request_id():

@@ -1,4 +1,4 @@
-"""One whole Writer a session, over real HTTP; every test has accounts of its own in it."""
+"""The whole Writer over real HTTP; every test has accounts of its own in it."""
 
 from contextlib import asynccontextmanager
 
@@ -6,34 +6,10 @@ import httpx
 import pytest
 from e2e.people import Writer
 from support import postgresql
+from support.whole import ENVIRONMENT
 
-from gateway.throttles import PER_MINUTE
 from standalone.plan import whole
 from standalone.stack import Stack
-
-THROTTLE = 100_000
-
-# Faults shall end soon, but the attempts together have room for a machine that is busy with
-# something else; only stalls take all of it.
-ENVIRONMENT = {
-    "OPENAI_API_KEY": "",
-    "OPENAI_BASE_URL": "",
-    "WRITER_MODEL_ATTEMPTS": "3",
-    "WRITER_MODEL_BUSY_ATTEMPTS": "3",
-    "WRITER_MODEL_TIMEOUT_S": "3",
-    "WRITER_MODEL_FIRST_DELAY_S": "0.05",
-    # All accounts of the tests share one address, and some look often.
-    "WRITER_THROTTLES": ",".join(f"{scope}={THROTTLE}" for scope in PER_MINUTE),
-}
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory):
-    """All five processes, nats-server and the offline model."""
-    with Stack(tmp_path_factory.mktemp("writer"), environment=ENVIRONMENT) as running:
-        yield running
-        # A process that died would have been noticed by some test, but not named.
-        assert running.ended() is None
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from chassis import clock
+from chassis import clock, memory
 from chassis.errors import Unauthenticated
-from gateway import authentication
-from gateway.authentication import CachedAuthenticator, CachedScopes, Principal, Scope
+from gateway.authentication import TTL_S, CachedAuthenticator, CachedScopes, Principal, Scope
 
 
 class Counting:
@@ -46,7 +45,7 @@ async def test_a_credential_is_verified_once_while_it_is_remembered(passing):
     for _ in range(3):
         assert await cached.authenticate("Bearer good") == inner.principal
     assert inner.asked == 1
-    passing[0] += authentication.TTL_S
+    passing[0] += TTL_S
     await cached.authenticate("Bearer good")
     assert inner.asked == 2
 
@@ -114,7 +113,7 @@ async def test_an_answer_on_its_way_during_a_revocation_is_not_remembered():
 
 
 async def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr(authentication, "REMEMBERED_MAX", 10)
+    monkeypatch.setattr(memory, "REMEMBERED_MAX", 10)
     inner = Counting()
     cached = CachedScopes(inner)
     for number in range(100):

@@ -128,3 +128,17 @@ async def test_a_filter_by_site_is_both_filter_and_scope(stack):
     await stack.client.get("/api/v1/auth/sectors", params={"site_id": stack.site})
     assert stack.backend.last.request.site_id == stack.site
     assert stack.backend.last.who.site_id == stack.site
+
+
+@pytest.mark.parametrize("site_id", ["here", "elsewhere", "nowhere"])
+async def test_a_role_that_may_not_call_learns_nothing_about_sites_or_fields(stack, site_id):
+    sites = {"here": stack.site, "elsewhere": stack.other_site}
+    answer = await stack.client.post(
+        TASKS,
+        params={"site_id": sites.get(site_id, site_id)},
+        content=b"{broken",
+        headers={"Authorization": "Bearer viewer"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "ROLE_FORBIDDEN")
+    assert answer.json()["error"] == "Your role does not allow this."
+    assert stack.backend.heard == []

@@ -53,11 +53,11 @@ class Ids(NamedTuple):
     sector: str
 
     @classmethod
-    def of(cls, request_id: str) -> Ids:
-        """The same ids for the same request; new ones when it has no id."""
+    def of(cls, email: str, request_id: str) -> Ids:
+        """The same ids for the same request of one address; new ones when it has no id."""
         if not request_id:
             return cls(*(new_id() for _ in cls._fields))
-        return cls(*(derived_id("register", request_id, field) for field in cls._fields))
+        return cls(*(derived_id("register", email, request_id, field) for field in cls._fields))
 
 
 class Registrations:
@@ -79,7 +79,7 @@ class Registrations:
         `reply` remembers that the request was answered, but neither password nor token; a
         repeat proves itself with the password again and gets a token of its own.
         """
-        ids = Ids.of(reply.request_id)
+        ids = Ids.of(normal_email(asked.email), reply.request_id)
         password_hash = ""
         if not await self._database.read(lambda c: _answered(c, asked, reply)):
             password_hash = await self._passwords.hash(asked.password)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -27,14 +28,15 @@ class IdentityServicer(identity_pb2_grpc.IdentityServiceServicer):
     async def Register(
         self, request: identity_pb2.RegisterRequest, context: Any
     ) -> identity_pb2.Session:
+        asked = mapping.registration_from_proto(request)
         reply = Reply(
-            caller.current(),
+            # Strangers have no name yet: the address stands for it, so that their keys never meet.
+            replace(caller.current(), principal=mapping.stranger(asked.email)),
             "Register",
             mapping.without_password(request),
             identity_pb2.Session,
             mapping.registered_to_proto,
         )
-        asked = mapping.registration_from_proto(request)
         return mapping.session_to_proto(
             await self._registrations.register(asked, caller.current(), reply)
         )

@@ -12,11 +12,12 @@ from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.ids import new_id
 from chassis.pages import PageQuery, paginate
-from chassis.statements import insert_if_absent
+from chassis.statements import among, as_values, insert_if_absent
 from chassis.tenancy import owned, visible
 from services.content.domain import TaxonomyType, Term, TermReference, slug_of
 from services.content.schema import content_terms, contents, taxonomies
 
+_TYPES = {kind.value: kind for kind in TaxonomyType}
 _SORTABLE = {"name": taxonomies.c.name, "created_at": taxonomies.c.create_time}
 
 
@@ -35,7 +36,7 @@ _TERMS_OF_CONTENTS = (
     )
     .where(
         content_terms.c.account_id == bindparam("account_id"),
-        content_terms.c.content_id.in_(bindparam("content_ids", expanding=True)),
+        among(content_terms.c.content_id, "content_ids"),
     )
     .order_by(taxonomies.c.name, taxonomies.c.id)
 )
@@ -148,14 +149,12 @@ class TaxonomyStore:
         """The terms of contents, by type and name."""
         rows = self._connection.execute(
             _TERMS_OF_CONTENTS,
-            {"account_id": self._caller.account_id, "content_ids": content_ids},
+            {"account_id": self._caller.account_id, "content_ids": as_values(content_ids)},
         )
         found: dict[str, dict[TaxonomyType, list[TermReference]]] = {}
         for content_id, term_id, name, slug, kind in rows.all():
             kinds = found.setdefault(content_id, {})
-            kinds.setdefault(TaxonomyType(kind), []).append(
-                TermReference(id=term_id, name=name, slug=slug)
-            )
+            kinds.setdefault(_TYPES[kind], []).append(TermReference(term_id, name, slug))
         return {
             content_id: {kind: tuple(terms) for kind, terms in kinds.items()}
             for content_id, kinds in found.items()

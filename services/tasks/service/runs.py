@@ -185,7 +185,7 @@ def _writable(
     busy = RunStore(connection, caller).active_task_ids(task_ids)
     if busy:
         raise TasksBeingWritten(busy)
-    written = [task.id for task in tasks if task.status is not TaskStatus.QUEUED]
+    written = [task.id for task in tasks if task.status != TaskStatus.QUEUED]
     if written:
         raise TasksNotQueued(written)
     return tasks

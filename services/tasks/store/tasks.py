@@ -7,14 +7,28 @@ from dataclasses import asdict
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Update,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from chassis import clock
 from chassis.caller import Caller
+from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import KEPT_MAX, PageQuery, paginate
+from chassis.statements import among, as_values
 from chassis.tenancy import Sight, owned, seen, tenant_of, visible
-from services.tasks.domain import Brief, GenerationSummary, Task, TaskStatus
+from services.tasks.domain import Brief, Task, TaskStatus
 from services.tasks.schema import generations, tasks
 
 _SORTABLE = {
@@ -48,20 +62,8 @@ class TaskStore:
             "update_time": now,
         }
         self._connection.execute(insert(tasks), row)
-        return Task(
-            id=task_id,
-            revision=1,
-            site_id=self._caller.site_id,
-            sector_id=self._caller.sector_id,
-            sector_name=self._caller.sector_name,
-            cluster_name=cluster_name,
-            brief=brief,
-            status=TaskStatus.QUEUED,
-            content_id="",
-            generation=None,
-            create_time=now,
-            update_time=now,
-        )
+        shown = {name: row[name] for name in Task._fields if name in row}
+        return Task(**shown, generation_run_id="", generation_state="", generation_reason="")
 
     def get(self, task_id: str) -> Task:
         """Raises NotFound, also for a deleted task."""
@@ -70,7 +72,7 @@ class TaskStore:
         ).one_or_none()
         if row is None:
             raise NotFound("task", task_id)
-        return task_from_row(row)
+        return _task(row)
 
     def get_all(self, task_ids: Sequence[str], *, lock: bool = False) -> list[Task]:
         """The tasks in the order of the ids. Raises NotFound that names every missing one."""
@@ -78,7 +80,7 @@ class TaskStore:
         if lock:
             # Locked in one order, so that two runs over the same tasks wait and do not deadlock.
             statement = statement.order_by(tasks.c.id).with_for_update(of=tasks)
-        found = {row.id: task_from_row(row) for row in self._connection.execute(statement)}
+        found = {row.id: _task(row) for row in self._connection.execute(statement)}
         missing = [task_id for task_id in task_ids if task_id not in found]
         if missing:
             raise NotFound("task", *missing)
@@ -107,27 +109,22 @@ class TaskStore:
             values={**tenant_of(self._caller), **wanted},
             kept=not search,
         )
-        return [task_from_row(row) for row in found.rows], found.next_token, found.total_size
+        return [_task(row) for row in found.rows], found.next_token, found.total_size
 
     def set_status(self, task_ids: Sequence[str], status: TaskStatus) -> int:
         """Sets the status of all the tasks; how many there are. Raises NotFound for the missing.
 
         Two calls over the same tasks may deadlock on PostgreSQL, which ends and repeats one.
         """
-        changed = (
-            self._connection.execute(
-                update(tasks)
-                .where(*self._live(), tasks.c.id.in_(task_ids))
-                .values(status=status, revision=tasks.c.revision + 1, update_time=clock.now())
-                .returning(tasks.c.id)
-            )
-            .scalars()
-            .all()
-        )
-        missing = set(task_ids).difference(changed)
-        if missing:
-            raise NotFound("task", *sorted(missing))
-        return len(changed)
+        wanted = {**tenant_of(self._caller), "ids": as_values(task_ids)}
+        changed = self._connection.execute(
+            _status_of_all(Sight.of(self._caller)),
+            {**wanted, "new_status": status, "now": clock.now()},
+        ).rowcount
+        if changed < len(set(task_ids)):
+            found = self._connection.execute(_ids_among(Sight.of(self._caller)), wanted).scalars()
+            raise NotFound("task", *sorted(set(task_ids).difference(found)))
+        return changed
 
     def start_generation(self, task_id: str, generation_id: str) -> None:
         """Notes which generation writes the task now."""
@@ -151,11 +148,13 @@ class TaskStore:
         return _SELECT.where(*self._live())
 
 
+_OF_GENERATION = {
+    f"generation_{name}": func.coalesce(generations.c[name], "").label(f"generation_{name}")
+    for name in ("run_id", "state", "reason")
+}
+# The columns of a task in the order of its fields, so that a row is a task at once.
 _SELECT: Select[Any] = select(
-    tasks,
-    generations.c.run_id.label("generation_run_id"),
-    generations.c.state.label("generation_state"),
-    generations.c.reason.label("generation_reason"),
+    *(_OF_GENERATION[name] if name in _OF_GENERATION else tasks.c[name] for name in Task._fields)
 ).select_from(
     tasks.outerjoin(
         generations,
@@ -173,6 +172,29 @@ def _by_id(sight: Sight) -> Select[Any]:
     )
 
 
+@cache
+def _live_among(sight: Sight) -> tuple[ColumnElement[bool], ...]:
+    return (*seen(tasks, sight), tasks.c.delete_time.is_(None), among(tasks.c.id, "ids"))
+
+
+@cache
+def _ids_among(sight: Sight) -> Select[Any]:
+    return select(tasks.c.id).where(*_live_among(sight))
+
+
+@cache
+def _status_of_all(sight: Sight) -> Update:
+    return (
+        update(tasks)
+        .where(*_live_among(sight))
+        .values(
+            status=bindparam("new_status"),
+            revision=tasks.c.revision + 1,
+            update_time=bindparam("now", type_=UtcDateTime()),
+        )
+    )
+
+
 @lru_cache(maxsize=KEPT_MAX)
 def _listed(sight: Sight, filters: tuple[str, ...]) -> Select[Any]:
     """Live tasks, filtered by these columns; each is a parameter of its own name."""
@@ -183,38 +205,6 @@ def _listed(sight: Sight, filters: tuple[str, ...]) -> Select[Any]:
     )
 
 
-def task_from_row(row: Row[Any]) -> Task:
-    """A task from a row of tasks joined with its last generation."""
-    generation = None
-    if row.generation_run_id is not None:
-        generation = GenerationSummary(
-            id=row.generation_id,
-            run_id=row.generation_run_id,
-            state=row.generation_state,
-            reason=row.generation_reason,
-        )
-    return Task(
-        id=row.id,
-        revision=row.revision,
-        site_id=row.site_id,
-        sector_id=row.sector_id,
-        sector_name=row.sector_name,
-        cluster_name=row.cluster_name,
-        brief=Brief(
-            title=row.title,
-            description=row.description,
-            cluster_id=row.cluster_id,
-            idea_id=row.idea_id,
-            taxonomy_term_id=row.taxonomy_term_id,
-            content_type=row.content_type,
-            content_structure=row.content_structure,
-            keywords=row.keywords,
-            word_count=row.word_count,
-            prompt_override=row.prompt_override,
-        ),
-        status=TaskStatus(row.status),
-        content_id=row.content_id,
-        generation=generation,
-        create_time=row.create_time,
-        update_time=row.update_time,
-    )
+def _task(row: Row[Any]) -> Task:
+    # A page's total may stand behind the task.
+    return Task._make(row[: len(Task._fields)])

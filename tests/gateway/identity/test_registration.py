@@ -97,7 +97,6 @@ async def test_two_strangers_with_one_address_at_the_same_time_make_one_account(
 async def test_a_request_id_with_another_body_is_refused_and_changes_nothing(world):
     await world.register(request_id=REQUEST)
     for other in (
-        {"email": "eve@example.com"},
         {"password": "a guessed password"},
         {"name": "Eve"},
     ):
@@ -107,14 +106,23 @@ async def test_a_request_id_with_another_body_is_refused_and_changes_nothing(wor
     assert await _count(world, users) == 1
 
 
+async def test_the_request_ids_of_strangers_do_not_meet(world):
+    ada = await world.register(request_id=REQUEST)
+    eve = await world.register("eve@example.com", request_id=REQUEST)
+    assert eve.account.id != ada.account.id
+    assert world.billing.opened == {ada.account.id, eve.account.id}
+
+
 async def test_an_account_whose_answer_was_forgotten_is_not_given_to_another(world):
-    await world.register(request_id=REQUEST)
+    ada = await world.register(request_id=REQUEST)
     replies = new_metadata().tables["replies"]
     await world.database.write(lambda connection: connection.execute(replies.delete()))
+    eve = await world.register("eve@example.com", request_id=REQUEST)
+    assert eve.account.id != ada.account.id
     with pytest.raises(Refusal) as caught:
-        await world.register("eve@example.com", request_id=REQUEST)
-    assert caught.value.reason == "REQUEST_ID_REUSED"
-    assert await _count(world, users) == 1
+        await world.register(request_id=REQUEST, password="a guessed password")
+    assert caught.value.reason == "ALREADY_EXISTS"
+    assert await _count(world, users) == 2
 
 
 async def test_neither_password_nor_token_is_stored(world):
