@@ -8,9 +8,16 @@ import pytest
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, NotFound, RequestIdReused
 from services.billing import schema
-from services.billing.domain import Balance, Item, Operation, ReservationState, Unit
+from services.billing.domain import (
+    Balance,
+    Item,
+    Operation,
+    ReservationState,
+    TransactionType,
+    Unit,
+)
 from services.billing.errors import InsufficientCredits
-from services.billing.service import Work
+from services.billing.service import Request, Work
 from tests.billing.samples import ACCOUNT, NO_CALL, OPERATOR, picture, text
 
 
@@ -128,18 +135,19 @@ async def test_a_price_change_does_not_touch_what_is_reserved(opened, tasks):
 
 
 async def test_asking_again_after_a_price_rise_answers_the_same(opened, tasks):
-    items = [picture(f"{n}", 30) for n in range(3)]
+    request = Request("one", "for the test")
+    await opened.grants.create(OPERATOR, request, TransactionType.PURCHASE, 10_000_000)
+    items = [picture(f"{n}", 1_000_000) for n in range(3)]
     made = await opened.reservations.reserve(tasks, items)
     changed = Operation.IMAGE_GENERATION, "standard", 1_000
     await opened.catalogue.update(OPERATOR, *changed, reason="dearer")
+    # At today's price all together would be more than an account can have.
     assert await opened.reservations.reserve(tasks, items) == made
-    many = [picture(f"many-{n}", 1_000_000) for n in range(2)]
-    # Dear enough to be refused by its total, if what is paid for counted, too.
-    [*again, fresh] = await opened.reservations.reserve(tasks, [*items, picture("d", 0)])
+    [*again, fresh] = await opened.reservations.reserve(tasks, [*items, picture("d", 2)])
     assert again == made
-    assert fresh.credits_reserved == 0
+    assert fresh.credits_reserved == 2_000
     with pytest.raises(InvalidFields):
-        await opened.reservations.reserve(tasks, [*many, picture("e", 1_000_000)])
+        await opened.reservations.reserve(tasks, [picture(f"new-{n}", 1_000_000) for n in range(3)])
 
 
 async def test_ten_parallel_reserves_of_three_with_three_available_are_one(opened, tasks):
