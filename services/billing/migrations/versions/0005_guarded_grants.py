@@ -76,10 +76,23 @@ def guard_sqlite() -> None:
 
 
 def guard_postgresql() -> None:
+    # In the trigger that seals: each one more is called for each row.
     op.execute(
         """
-        CREATE FUNCTION move_grants() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE OR REPLACE FUNCTION seal_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
+            IF (
+                SELECT count(*) < 2
+                    OR sum(CASE WHEN ledger_account IN ('available', 'reserved')
+                           THEN amount ELSE 0 END) <> NEW.amount
+                    OR min(account_id) <> NEW.account_id OR max(account_id) <> NEW.account_id
+                FROM ledger_entries WHERE transaction_id = NEW.id
+            ) OR EXISTS (
+                SELECT 1 FROM ledger_entries WHERE transaction_id = NEW.id
+                GROUP BY grant_id HAVING sum(amount) <> 0
+            ) THEN
+                RAISE EXCEPTION 'the ledger transaction does not balance';
+            END IF;
             UPDATE grants SET available = grants.available + moved.amount
             FROM ledger_entries AS moved
             WHERE moved.transaction_id = NEW.id AND moved.ledger_account = 'available'
@@ -87,8 +100,4 @@ def guard_postgresql() -> None:
             RETURN NULL;
         END $$
         """
-    )
-    op.execute(
-        "CREATE TRIGGER ledger_transactions_move_grants AFTER INSERT ON ledger_transactions "
-        "FOR EACH ROW EXECUTE FUNCTION move_grants()"
     )
