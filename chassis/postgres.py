@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
+import orjson
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -52,6 +53,7 @@ class PostgresDatabase:
             # has died is repeated on another one.
             # Errors reach the log; what was to be stored must not.
             hide_parameters=True,
+            json_deserializer=orjson.loads,
         )
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")

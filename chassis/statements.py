@@ -23,6 +23,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from chassis.columns import JsonDocument
+
 _T = TypeVar("_T")
 
 
@@ -96,6 +98,11 @@ def as_values(values: Iterable[str]) -> str:
     return json.dumps(list(values))
 
 
+def rows_as_json(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
+    """All rows of a subquery as one JSON array of arrays, in no order; empty without rows."""
+    return _Rows(*columns)
+
+
 class _Elements(FunctionElement[Any]):
     """The elements of a JSON array, as rows."""
 
@@ -119,6 +126,14 @@ class _Among(FunctionElement[bool]):
 
     type = Boolean()
     name = "among"
+    inherit_cache = True
+
+
+class _Rows(FunctionElement[Any]):
+    """Aggregates rows into a JSON array."""
+
+    type = JsonDocument()
+    name = "rows"
     inherit_cache = True
 
 
@@ -159,3 +174,14 @@ def _among_postgresql(element: _Among, compiler: Any, **kwargs: Any) -> str:
     column, values = (compiler.process(each, **kwargs) for each in element.clauses)
     # As an array, which an index is asked for in one scan; a set would be joined row by row.
     return f"{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST({values} AS JSONB))))"
+
+
+@compiles(_Rows, "sqlite")
+def _rows_sqlite(element: _Rows, compiler: Any, **kwargs: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
+
+
+@compiles(_Rows, "postgresql")
+def _rows_postgresql(element: _Rows, compiler: Any, **kwargs: Any) -> str:
+    row = f"jsonb_build_array({compiler.process(element.clauses, **kwargs)})"
+    return f"coalesce(jsonb_agg({row}), '[]')"

@@ -8,7 +8,7 @@ Its rooms, in the order in which a request meets them; `docs/gateway.md` tells t
 - may it come in: entrance, authentication, acting (on another account), cors, throttles (counters)
 - where to: routes, contracts
 - from JSON to a message: bodies, parameters, binding, masks, fields, faults
-- the call: transcoding, upstream, hangups
+- the call: transcoding, upstream, channel (gRPC itself), hangups
 - and back: conversion, answers, conditions, links, errors
 - files of images: files, ranges
 - server-sent events: streams

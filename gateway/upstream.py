@@ -1,8 +1,8 @@
 """The services behind the gateway: one channel each, raw bytes, signed callers.
 
 A call carries the metadata entries that are made here and no others; no header of a client is
-ever passed on. Only reads are repeated when a service does not answer: a create without an
-idempotency key may have happened.
+ever passed on. What may have happened is repeated only when it is a read: a create without an
+idempotency key is not.
 """
 
 from __future__ import annotations

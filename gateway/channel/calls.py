@@ -16,6 +16,9 @@ from gateway.channel.headers import DETAILS, Status
 
 PREFIX = struct.Struct(">BL")
 """Of each message: whether it is compressed (never), and its length."""
+STREAM_WINDOW = 1024 * 1024
+"""What a service may send of one answer before we have taken it in."""
+CLOSED = "The channel was closed."
 UNSEEN = "The service has not looked at the call."
 _FROM_RESET = {
     ErrorCode.REFUSED_STREAM: StatusCode.UNAVAILABLE,
@@ -41,6 +44,12 @@ def unavailable(message: str, *, is_unseen: bool) -> CallFailed:
     return CallFailed(Status(StatusCode.UNAVAILABLE, message), is_unseen=is_unseen)
 
 
+def too_late() -> CallFailed:
+    """The call's time is over."""
+    message = "The service did not answer in time."
+    return CallFailed(Status(StatusCode.DEADLINE_EXCEEDED, message))
+
+
 def from_reset(code: int) -> CallFailed:
     """What a RST_STREAM means."""
     known = ErrorCode(code) if code in set(ErrorCode) else ErrorCode.INTERNAL_ERROR
@@ -53,16 +62,19 @@ def from_reset(code: int) -> CallFailed:
 class Call:
     """A stream of a connection, as the connection sees it."""
 
-    __slots__ = ("begun_s", "stream", "taken", "unsent", "window")
+    __slots__ = ("begun_s", "ends_s", "stream", "taken", "timer", "unsent", "window")
 
-    def __init__(self, begun_s: float) -> None:
+    def __init__(self, begun_s: float, ends_s: float) -> None:
         self.stream = 0
         self.begun_s = begun_s
+        self.ends_s = ends_s
+        self.timer: asyncio.TimerHandle
+        """Ends it in time; set by the connection, and cancelled when it is over."""
         self.window = 0
         """How much more the service takes now."""
         self.taken = 0
         """How much was taken in since the service was allowed more."""
-        self.unsent = b""
+        self.unsent: memoryview | bytes = b""
 
     def on_data(self, payload: bytes) -> int:
         """Takes a part of the answer; how much more may come instead of it, at once.
@@ -85,8 +97,8 @@ class UnaryCall(Call):
 
     __slots__ = ("_parts", "_size", "answer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, begun_s: float) -> None:
-        super().__init__(begun_s)
+    def __init__(self, loop: asyncio.AbstractEventLoop, begun_s: float, ends_s: float) -> None:
+        super().__init__(begun_s, ends_s)
         self.answer: asyncio.Future[bytes] = loop.create_future()
         self._parts: list[bytes] = []
         self._size = 0
@@ -128,8 +140,8 @@ class StreamingCall(Call):
 
     __slots__ = ("_arrived", "_buffer", "_connection", "_ended", "_messages", "_read")
 
-    def __init__(self, connection: Any, begun_s: float) -> None:
-        super().__init__(begun_s)
+    def __init__(self, connection: Any, begun_s: float, ends_s: float) -> None:
+        super().__init__(begun_s, ends_s)
         self._connection = connection
         self._buffer = bytearray()
         self._messages: deque[bytes] = deque()
@@ -139,6 +151,8 @@ class StreamingCall(Call):
 
     def on_data(self, payload: bytes) -> int:
         """Keeps it; more may come when it was read."""
+        if self._read + self.taken + len(payload) > STREAM_WINDOW:
+            raise _broken("The service sends faster than it may.")
         self._buffer += payload
         while len(self._buffer) >= PREFIX.size:
             end = PREFIX.size + _size_of(self._buffer)
@@ -168,23 +182,29 @@ class StreamingCall(Call):
         self._ended = error
         self._arrived.set()
 
-    async def read(self) -> bytes | None:
-        """The next message, None behind the last. Raises CallFailed."""
+    async def is_over(self) -> bool:
+        """Waits for a message; whether there will be none. Raises CallFailed."""
         while not self._messages:
             if isinstance(self._ended, CallFailed):
                 raise self._ended
             if self._ended:
-                return None
+                return True
             self._arrived.clear()
             await self._arrived.wait()
+        return False
+
+    async def read(self) -> bytes | None:
+        """The next message, None behind the last. Raises CallFailed."""
+        if await self.is_over():
+            return None
         message = self._messages.popleft()
         if not self._messages and self._read:
             read, self._read = self._read, 0
             self._connection.allow(self, read)
         return message
 
-    def cancel(self) -> None:
-        """Ends the call wherever it stands."""
+    def give_up(self) -> None:
+        """Ends it wherever it stands."""
         self._connection.reset(self)
 
 

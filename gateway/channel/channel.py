@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import weakref
 from collections.abc import AsyncIterator
 
 from grpc import StatusCode
@@ -13,6 +14,7 @@ from grpc import StatusCode
 from chassis import clock
 from gateway.channel import headers
 from gateway.channel.calls import (
+    CLOSED,
     UNSEEN,
     CallFailed,
     StreamingCall,
@@ -41,6 +43,8 @@ class Channel:
         self._address = address
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[Connection] | None = None
+        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
+        """Also those that only run calls to their end; the event loop keeps them alive."""
         self._away_until_s = 0.0
         self._away_s = AWAY_FIRST_S
         self._is_closed = False
@@ -53,15 +57,14 @@ class Channel:
     def usable(self) -> Connection | None:
         """The connection, if a call can be started on it right now."""
         connection = self._connection
-        return None if connection is None or connection.is_full else connection
+        return None if connection is None or connection.places.are_taken else connection
 
     async def connected(self) -> Connection:
         """A connection that takes a call; the caller bounds the wait. Raises CallFailed."""
-        while True:
-            connection = self._connection or await self._connect()
-            if not connection.is_full:
-                return connection
-            await connection.room()
+        connection = self._connection or await self._connect()
+        if connection.is_usable and connection.places.are_taken:
+            await connection.places.one()
+        return connection
 
     async def close(self) -> None:
         """Ends all calls."""
@@ -69,33 +72,32 @@ class Channel:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
-        if self._connection is not None:
-            self._connection.close()
+        for connection in list(self._opened):
+            connection.close()
 
     async def _connect(self) -> Connection:
         if self._is_closed:
-            raise unavailable("The channel was closed.", is_unseen=True)
+            raise unavailable(CLOSED, is_unseen=True)
         if self._connecting is None:
             if clock.elapsed_s() < self._away_until_s:
                 raise unavailable("The service was not reached a moment ago.", is_unseen=True)
             self._connecting = asyncio.create_task(self._attempt(), name=f"to {self._address}")
             self._connecting.add_done_callback(_note_end)
-        # Shielded: others wait for the same attempt.
-        return await asyncio.shield(self._connecting)
+        attempt = self._connecting
+        try:
+            # Shielded: others wait for the same attempt.
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            if attempt.cancelled():
+                raise unavailable(CLOSED, is_unseen=True) from None
+            raise
 
     async def _attempt(self) -> Connection:
-        connection: Connection | None = None
         try:
-            host, _, port = self._address.rpartition(":")
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._lost), host.strip("[]"), int(port)
-                )
-                await connection.greeted
+                connection = await self._open()
         except (OSError, TimeoutError) as error:
             log.info("no connection to %s: %r", self._address, error)
-            if connection is not None:
-                connection.close()
             self._away_until_s = clock.elapsed_s() + self._away_s
             self._away_s = min(self._away_s * 2, AWAY_MAX_S)
             raise unavailable(f"The service cannot be reached: {error}.", is_unseen=True) from error
@@ -104,6 +106,19 @@ class Channel:
         self._away_s = AWAY_FIRST_S
         if connection.is_usable:
             self._connection = connection
+        return connection
+
+    async def _open(self) -> Connection:
+        host, _, port = self._address.rpartition(":")
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._lost), host.strip("[]"), int(port)
+        )
+        self._opened.add(connection)
+        try:
+            await connection.greeted
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _lost(self) -> None:
@@ -137,45 +152,66 @@ class Method:
             try:
                 return await self._once(request, entries, ends_s)
             except CallFailed as error:
-                if attempt == ATTEMPTS_MAX or not self._may_repeat(error):
-                    raise
-                pause_s = random.uniform(0.5, 1) * min(RETRY_FIRST_S * 2**attempt, RETRY_MAX_S)  # noqa: S311
-                if clock.elapsed_s() + pause_s >= ends_s:
-                    raise
+                await self._pause(error, attempt, ends_s)
             attempt += 1
-            await asyncio.sleep(pause_s)
 
     @contextlib.asynccontextmanager
     async def stream(
         self, request: bytes, metadata: Metadata, timeout_s: float
     ) -> AsyncIterator[StreamingCall]:
-        """A call with many answers, given up at the end of the block. Raises CallFailed."""
-        loop = asyncio.get_running_loop()
-        begun_s = clock.elapsed_s()
-        connection = self._channel.usable() or await self._connected(begun_s + timeout_s)
-        call = StreamingCall(connection, begun_s)
-        block = self._head + headers.timeout(timeout_s) + headers.metadata(metadata)
-        connection.start(call, block, request)
-        timer = loop.call_later(timeout_s, connection.expire, call)
+        """A call with many answers, given up at the end of the block. Raises CallFailed.
+
+        Begins with the first answer; until then it is sent again like any other call.
+        """
+        ends_s = clock.elapsed_s() + timeout_s
+        entries = headers.metadata(metadata)
+        attempt = 1
+        call: StreamingCall | None = None
+        while call is None:
+            try:
+                call = await self._begun(request, entries, ends_s)
+            except CallFailed as error:
+                await self._pause(error, attempt, ends_s)
+            attempt += 1
         try:
             yield call
         finally:
-            timer.cancel()
-            connection.reset(call)
+            call.give_up()
 
     async def _once(self, request: bytes, entries: bytes, ends_s: float) -> bytes:
         connection = self._channel.usable() or await self._connected(ends_s)
         begun_s = clock.elapsed_s()
-        left_s = ends_s - begun_s
-        loop = asyncio.get_running_loop()
-        call = UnaryCall(loop, begun_s)
-        connection.start(call, self._head + headers.timeout(left_s) + entries, request)
-        timer = loop.call_later(left_s, connection.expire, call)
+        call = UnaryCall(asyncio.get_running_loop(), begun_s, ends_s)
+        connection.start(call, self._head + headers.timeout(ends_s - begun_s) + entries, request)
         try:
             return await call.answer
         finally:
-            timer.cancel()
             connection.reset(call)
+
+    async def _begun(self, request: bytes, entries: bytes, ends_s: float) -> StreamingCall:
+        connection = self._channel.usable() or await self._connected(ends_s)
+        begun_s = clock.elapsed_s()
+        call = StreamingCall(connection, begun_s, ends_s)
+        connection.start(call, self._head + headers.timeout(ends_s - begun_s) + entries, request)
+        try:
+            await call.is_over()
+        except BaseException:
+            call.give_up()
+            raise
+        return call
+
+    async def _pause(self, error: CallFailed, attempt: int, ends_s: float) -> None:
+        """Waits before the next attempt; raises the error when there shall be none."""
+        longest_s = min(RETRY_FIRST_S * 2 ** (attempt - 1), RETRY_MAX_S)
+        pause_s = random.uniform(0.5, 1) * longest_s  # noqa: S311
+        if (
+            attempt == ATTEMPTS_MAX
+            or error.code() is not StatusCode.UNAVAILABLE
+            or not (self._is_read or error.is_unseen)
+            or clock.elapsed_s() + pause_s >= ends_s
+        ):
+            raise error
+        await asyncio.sleep(pause_s)
 
     async def _connected(self, ends_s: float) -> Connection:
         try:
@@ -184,6 +220,3 @@ class Method:
         except TimeoutError:
             status = Status(StatusCode.DEADLINE_EXCEEDED, UNSEEN)
             raise CallFailed(status, is_unseen=True) from None
-
-    def _may_repeat(self, error: CallFailed) -> bool:
-        return error.code() is StatusCode.UNAVAILABLE and (self._is_read or error.is_unseen)

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from grpc import StatusCode
 
 from chassis import clock
-from chassis.client import METADATA_BYTES_MAX
 from gateway.channel import frames, headers
-from gateway.channel.calls import UNSEEN, Call, CallFailed, from_reset, unavailable
+from gateway.channel.calls import (
+    CLOSED,
+    STREAM_WINDOW,
+    UNSEEN,
+    Call,
+    CallFailed,
+    from_reset,
+    too_late,
+    unavailable,
+)
 from gateway.channel.frames import ErrorCode, ProtocolError, Setting
+from gateway.channel.greeting import GREETING, WINDOW_LEFT_MIN
 from gateway.channel.headers import Status
+from gateway.channel.places import Places
 from gateway.channel.reader import FrameReader
 from gateway.channel.sender import Sender
 
 log = logging.getLogger(__name__)
 
-STREAM_WINDOW = 1024 * 1024
-"""What a service may send of one answer before we have taken it in."""
-WINDOW_LEFT_MIN = 2**30
-"""Of the connection; the calls have windows of their own, so this one is only kept open."""
-PROBE_S = 5.0
-"""How long a connection that has gone silent is believed in."""
-_GREETING = (
-    frames.PREFACE
-    + frames.settings(
-        {
-            Setting.HEADER_TABLE_SIZE: 0,
-            Setting.ENABLE_PUSH: 0,
-            Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            Setting.MAX_HEADER_LIST_SIZE: METADATA_BYTES_MAX,
-        }
-    )
-    + frames.window_update(0, frames.WINDOW_MAX - frames.WINDOW_AT_START)
-)
+SILENCE_S = 5.0
+"""How long a connection is believed in that answers no ping, or takes in no last words."""
+_NO_STATUS = Status(StatusCode.UNKNOWN, "The service sent no status.")
 _PING = b"writer\x00\x00"
 
 
@@ -49,7 +43,8 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, when_unusable: Callable[[], None]) -> None:
-        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.greeted: asyncio.Future[None] = self._loop.create_future()
         """Done when the service has shown that it speaks HTTP/2; failed when it never will."""
         self.is_usable = True
         self._when_unusable = when_unusable
@@ -58,11 +53,10 @@ class Connection(asyncio.Protocol):
         self._reader = FrameReader()
         self._calls: dict[int, Call] = {}
         self._next_stream = 1
-        self._calls_max = frames.STREAM_MAX
-        self._room: deque[asyncio.Future[None]] = deque()
+        self.places = Places(self._calls)
         self._taken = 0
         self._heard_s = 0.0
-        self._probe: asyncio.TimerHandle | None = None
+        self._doubt: asyncio.TimerHandle | None = None
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             frames.DATA: self._on_data,
             frames.HEADERS: self._on_headers,
@@ -76,24 +70,16 @@ class Connection(asyncio.Protocol):
 
     # What channels ask for.
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the service wants no more calls at once."""
-        return len(self._calls) >= self._calls_max
-
-    async def room(self) -> None:
-        """Waits until a call has ended; the caller bounds the wait. Raises CallFailed."""
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._room.append(waiting)
-        await waiting
-
     def start(self, call: Call, block: bytes, message: bytes) -> None:
-        """Sends a call. Raises CallFailed when the connection takes no more."""
+        """Sends a call, which is over when its time is. Raises CallFailed."""
         if not self.is_usable:
             raise unavailable(UNSEEN, is_unseen=True)
         call.stream = self._next_stream
+        if call.stream == 1:
+            block = headers.NO_TABLE + block
         self._next_stream += 2
         self._calls[call.stream] = call
+        call.timer = self._loop.call_later(call.ends_s - call.begun_s, self.expire, call)
         self._sender.send(call, block, message)
         if self._next_stream > frames.STREAM_MAX:
             self._end_use()
@@ -109,11 +95,10 @@ class Connection(asyncio.Protocol):
         if self._forget(call.stream) is None:
             return
         self._transport.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
-        message = "The service did not answer in time."
-        call.on_failure(CallFailed(Status(StatusCode.DEADLINE_EXCEEDED, message)))
-        if self._heard_s < call.begun_s and self._probe is None:
+        call.on_failure(too_late())
+        if self._heard_s < call.begun_s and self._doubt is None:
             self._transport.write(frames.frame(frames.PING, 0, 0, _PING))
-            self._probe = asyncio.get_running_loop().call_later(PROBE_S, self._transport.abort)
+            self._doubt_it()
 
     def allow(self, call: Call, size: int) -> None:
         """Lets so much more of an answer come; said when it is worth a frame."""
@@ -124,9 +109,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the connection and all calls on it."""
-        self._transport.write(frames.goaway(ErrorCode.NO_ERROR))
-        self._fail("The channel was closed.")
-        self._transport.close()
+        self._end(CLOSED, ErrorCode.NO_ERROR)
 
     # What the transport says.
 
@@ -134,10 +117,12 @@ class Connection(asyncio.Protocol):
         """Greets the service."""
         self._transport = transport
         self._sender = Sender(transport)
-        transport.write(_GREETING)
+        transport.write(GREETING)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fails what waits."""
+        if self._doubt is not None:
+            self._doubt.cancel()
         self._fail(f"The connection was lost: {exc!r}." if exc else "The service hung up.")
 
     def data_received(self, data: bytes) -> None:
@@ -151,9 +136,7 @@ class Connection(asyncio.Protocol):
                     handle(flags, stream, payload)
         except ProtocolError as error:
             log.warning("a service does not speak HTTP/2 as we know it: %s", error)
-            self._transport.write(frames.goaway(error.code))
-            self._fail(str(error))
-            self._transport.close()
+            self._end(str(error), error.code)
 
     # What frames mean.
 
@@ -165,6 +148,7 @@ class Connection(asyncio.Protocol):
             self._taken = 0
         call = self._calls.get(stream)
         if call is None:
+            self._check_past(stream)
             return
         if flags & frames.PADDED:
             payload = frames.unpadded(payload, frames.PADDED)
@@ -174,39 +158,41 @@ class Connection(asyncio.Protocol):
             self._break_off(call, error)
             return
         if flags & frames.END_STREAM:
-            self._forget(stream)
-            call.on_end(Status(StatusCode.INTERNAL, "The service said nothing about the end."))
+            self._finish(call, _NO_STATUS)
         elif wanted:
             self.allow(call, wanted)
 
     def _on_headers(self, flags: int, stream: int, block: bytes) -> None:
         call = self._calls.get(stream)
         if call is None:
+            self._check_past(stream)
             return
-        status = headers.read(block).status
-        if not flags & frames.END_STREAM:
-            if status is not None:
-                # A refusal in words of HTTP, with a page that nobody reads.
-                self._break_off(call, CallFailed(status))
-            return
-        self._forget(stream)
-        call.on_end(status or Status(StatusCode.UNKNOWN, "The service sent no status."))
+        status = headers.status(block)
+        if flags & frames.END_STREAM:
+            self._finish(call, status or _NO_STATUS)
+        elif status is not None and status.code is not StatusCode.OK:
+            # A refusal in words of HTTP, with a page that nobody reads.
+            self._break_off(call, CallFailed(status))
 
     def _on_reset(self, _flags: int, stream: int, payload: bytes) -> None:
         call = self._forget(stream)
-        if call is not None:
-            call.on_failure(from_reset(frames.number(payload)))
+        if call is None:
+            self._check_past(stream)
+            return
+        code = frames.number(payload)
+        # Servers cancel what is too late, and may be heard before our own timer.
+        is_late = code == ErrorCode.CANCEL and clock.elapsed_s() >= call.ends_s
+        call.on_failure(too_late() if is_late else from_reset(code))
 
     def _on_settings(self, flags: int, _stream: int, payload: bytes) -> None:
         if flags & frames.ACK:
             return
         for name, value in frames.read_settings(payload):
             if name == Setting.MAX_CONCURRENT_STREAMS:
-                self._calls_max = value
+                self.places.bound(value)
             else:
                 self._sender.apply(name, value, self._calls.values())
         self._transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
-        self._make_room()
         if not self.greeted.done():
             self.greeted.set_result(None)
 
@@ -216,9 +202,6 @@ class Connection(asyncio.Protocol):
     def _on_ping(self, flags: int, _stream: int, payload: bytes) -> None:
         if not flags & frames.ACK:
             self._transport.write(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif self._probe is not None:
-            self._probe.cancel()
-            self._probe = None
 
     def _on_goaway(self, _flags: int, _stream: int, payload: bytes) -> None:
         last = frames.last_stream(payload)
@@ -236,8 +219,22 @@ class Connection(asyncio.Protocol):
             self._sender.widen(increment, self._calls.values())
         elif stream in self._calls:
             self._sender.widen_call(self._calls[stream], increment)
+        else:
+            self._check_past(stream)
 
     # The rest.
+
+    def _check_past(self, stream: int) -> None:
+        """What comes late for a call that is over means nothing; else raises ProtocolError."""
+        if not stream & 1 or stream >= self._next_stream:
+            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "a frame of a stream that never was")
+
+    def _finish(self, call: Call, status: Status) -> None:
+        self._forget(call.stream)
+        if call.unsent:
+            # Answered before all was asked: for the service the stream would stay open.
+            self._transport.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
+        call.on_end(status)
 
     def _break_off(self, call: Call, error: CallFailed) -> None:
         self._forget(call.stream)
@@ -247,42 +244,50 @@ class Connection(asyncio.Protocol):
     def _forget(self, stream: int) -> Call | None:
         call = self._calls.pop(stream, None)
         if call is not None:
-            if self._room:
-                self._make_room()
+            call.timer.cancel()
+            self.places.give()
             if not self.is_usable:
                 self._close_when_done()
         return call
 
-    def _make_room(self) -> None:
-        # Who was woken may find the room taken again, and waits again.
-        free = self._calls_max - len(self._calls)
-        while self._room and free > 0:
-            waiting = self._room.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
-                free -= 1
-
     def _close_when_done(self) -> None:
         if not self._calls:
-            self._transport.close()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._transport.close()
+        self._doubt_it()
+
+    def _doubt_it(self) -> None:
+        if self._doubt is None:
+            since_s = clock.elapsed_s()
+            self._doubt = self._loop.call_later(SILENCE_S, self._believe, since_s)
+
+    def _believe(self, since_s: float) -> None:
+        self._doubt = None
+        if self._heard_s < since_s or self._transport.is_closing():
+            self._transport.abort()
+
+    def _end(self, message: str, code: ErrorCode) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frames.goaway(code))
+            self._fail(message)
+            self._hang_up()
 
     def _end_use(self) -> None:
         if self.is_usable:
             self.is_usable = False
             self._when_unusable()
-        while self._room:
-            waiting = self._room.popleft()
-            if not waiting.done():
-                waiting.set_exception(unavailable(UNSEEN, is_unseen=True))
+            self.places.refuse(unavailable(UNSEEN, is_unseen=True))
 
     def _fail(self, message: str) -> None:
         self._end_use()
-        if self._probe is not None:
-            self._probe.cancel()
         if not self.greeted.done():
             self.greeted.set_exception(ConnectionError(message))
             # Seen, even when nobody waits for it any more.
             self.greeted.exception()
-        calls, self._calls = list(self._calls.values()), {}
+        calls = list(self._calls.values())
+        self._calls.clear()
         for call in calls:
+            call.timer.cancel()
             call.on_failure(unavailable(message, is_unseen=False))

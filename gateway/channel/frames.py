@@ -54,6 +54,8 @@ class ErrorCode(IntEnum):
     HTTP_1_1_REQUIRED = 13
 
 
+_ON_CONNECTION = frozenset({SETTINGS, PING, GOAWAY})
+_SIZES = {PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
 _SETTING = struct.Struct(">HL")
 _NUMBER = struct.Struct(">L")
 _TWO_NUMBERS = struct.Struct(">LL")
@@ -67,7 +69,7 @@ class ProtocolError(Exception):
         self.code = code
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes | memoryview) -> bytes:
     """One frame, as it is sent."""
     size = len(payload)
     return HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
@@ -76,6 +78,14 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 def settings(values: dict[Setting, int]) -> bytes:
     """A SETTINGS frame."""
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*each) for each in values.items()))
+
+
+def check(kind: int, flags: int, stream: int, payload: bytes) -> None:
+    """Raises ProtocolError for a frame of the wrong size, or where its kind does not belong."""
+    if _SIZES.get(kind, len(payload)) != len(payload) or (kind == SETTINGS and flags and payload):
+        raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "a frame of the wrong size")
+    if stream and kind in _ON_CONNECTION:
+        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "a frame that belongs to no stream")
 
 
 def read_settings(payload: bytes) -> list[tuple[int, int]]:
@@ -101,9 +111,7 @@ def goaway(code: ErrorCode) -> bytes:
 
 
 def number(payload: bytes) -> int:
-    """The number that RST_STREAM and WINDOW_UPDATE consist of. Raises ProtocolError."""
-    if len(payload) != _NUMBER.size:
-        raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "a frame of the wrong size")
+    """The number that RST_STREAM and WINDOW_UPDATE consist of."""
     return int(_NUMBER.unpack(payload)[0])
 
 

@@ -24,6 +24,8 @@ Metadata = Iterable[tuple[str, str]]
 DETAILS = "grpc-status-details-bin"
 KNOWN_BLOCKS = 256
 """How many different blocks are remembered; those of refusals come and go."""
+KNOWN_NAMES = 64
+"""Of headers that we send; more than there are."""
 _TIMEOUT_UNITS_MAX = 99_999_999
 _CODES = {str(code.value[0]): code for code in StatusCode}
 _FROM_HTTP = {
@@ -38,6 +40,8 @@ _FROM_HTTP = {
 }
 # Indexed fields of HPACK's static table: POST and http.
 _POST_HTTP = b"\x83\x86"
+NO_TABLE = b"\x20"
+"""Begins the first block of a connection: we use no table, whatever size the service allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +54,22 @@ class Status:
     """A serialized `google.rpc.Status`; empty when the service sent none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """What a header block says."""
-
-    http_status: str
-    """Empty in trailers."""
-    status: Status | None
-    """Only in trailers, and where they are all there is."""
+_TOO_LARGE = Status(
+    StatusCode.RESOURCE_EXHAUSTED,
+    f"The answer's headers are larger than {METADATA_BYTES_MAX} bytes.",
+)
 
 
 def literal(name: str, value: str) -> bytes:
     """One header that nobody shall remember (HPACK: literal without indexing)."""
-    key, text = name.encode("ascii"), value.encode("ascii")
-    return b"\x00" + _length(len(key)) + key + _length(len(text)) + text
+    text = value.encode("ascii")
+    return _name(name) + _length(len(text)) + text
+
+
+@lru_cache(maxsize=KNOWN_NAMES)
+def _name(name: str) -> bytes:
+    key = name.encode("ascii")
+    return b"\x00" + _length(len(key)) + key
 
 
 def request_head(path: str, authority: str, agent: str) -> bytes:
@@ -86,14 +92,16 @@ def metadata(entries: Metadata) -> bytes:
 
 
 def timeout(seconds: float) -> bytes:
-    """How long the service may take; at least a millisecond."""
-    milliseconds = min(max(1, int(seconds * 1000)), _TIMEOUT_UNITS_MAX)
+    """How long the service may take: no less than we wait, so that it is us who give up."""
+    milliseconds = min(max(0, int(seconds * 1000)) + 1, _TIMEOUT_UNITS_MAX)
     return literal("grpc-timeout", f"{milliseconds}m")
 
 
 @lru_cache(maxsize=KNOWN_BLOCKS)
-def read(block: bytes) -> Fields:
-    """What a block says. Raises ProtocolError."""
+def status(block: bytes) -> Status | None:
+    """The status in a block: in trailers, or where they are all there is. Raises ProtocolError."""
+    if len(block) > METADATA_BYTES_MAX:
+        return _TOO_LARGE
     decoder = hpack.Decoder(METADATA_BYTES_MAX)
     decoder.header_table_size = decoder.max_allowed_table_size = 0
     try:
@@ -101,12 +109,11 @@ def read(block: bytes) -> Fields:
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in decoder.decode(block, raw=True)
         }
+    except hpack.OversizedHeaderListError:
+        # Only this call's affair: no block depends on another.
+        return _TOO_LARGE
     except hpack.HPACKError as error:
         raise ProtocolError(ErrorCode.COMPRESSION_ERROR, repr(error)) from error
-    return Fields(found.get(":status", ""), _status(found))
-
-
-def _status(found: dict[str, str]) -> Status | None:
     sent = found.get("grpc-status")
     if sent is not None:
         code = _CODES.get(sent, StatusCode.UNKNOWN)

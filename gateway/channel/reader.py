@@ -9,7 +9,10 @@ from gateway.channel import frames
 from gateway.channel.frames import HEAD, HEAD_BYTES, ErrorCode, ProtocolError
 
 _IN_BLOCKS = frozenset({frames.HEADERS, frames.CONTINUATION})
+BLOCK_BYTES_MAX = 4 * METADATA_BYTES_MAX
+"""A header block above METADATA_BYTES_MAX fails its call, one above this its connection."""
 _TRIMMED = frames.PADDED | frames.HAS_PRIORITY
+_SHAPE = _TRIMMED | frames.END_HEADERS
 
 
 class FrameReader:
@@ -39,11 +42,19 @@ class FrameReader:
             at = begin + length
             payload = data[begin:at]
             stream &= frames.STREAM_MAX
-            if kind in _IN_BLOCKS or self._begun is not None:
+            if (
+                self._begun is None
+                and kind <= frames.HEADERS
+                and (kind == frames.DATA or flags & _SHAPE == frames.END_HEADERS)
+            ):
+                # Nearly all there is.
+                yield kind, flags, stream, payload
+            elif kind in _IN_BLOCKS or self._begun is not None:
                 whole = self._block(kind, flags, stream, payload)
                 if whole is not None:
                     yield frames.HEADERS, *whole
             else:
+                frames.check(kind, flags, stream, payload)
                 yield kind, flags, stream, payload
         self._rest = data[at:]
 
@@ -59,7 +70,7 @@ class FrameReader:
             begun, block = self._begun[0], self._begun[2] + payload
         else:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "a header block out of order")
-        if len(block) > METADATA_BYTES_MAX:
+        if len(block) > BLOCK_BYTES_MAX:
             raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
         if flags & frames.END_HEADERS:
             self._begun = None

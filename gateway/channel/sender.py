@@ -30,7 +30,7 @@ class Sender:
         ):
             self._send_block(call.stream, block)
             call.window = self._window_of_calls
-            call.unsent = PREFIX.pack(0, len(message)) + message
+            call.unsent = memoryview(PREFIX.pack(0, len(message)) + message)
             self._send_rest(call)
             return
         # All of most calls in one piece.
@@ -50,22 +50,22 @@ class Sender:
                 raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
             change, self._window_of_calls = value - self._window_of_calls, value
             for call in calls:
-                call.window += change
-                self._send_rest(call)
+                self.widen_call(call, change)
         elif name == Setting.MAX_FRAME_SIZE:
             if not frames.FRAME_BYTES_MAX <= value < 2**24:
                 raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "a frame size out of bounds")
             self._frame_max = value
 
     def widen(self, increment: int, calls: Iterable[Call]) -> None:
-        """The service takes so much more on the connection."""
-        self._window += increment
+        """The service takes so much more on the connection. Raises ProtocolError."""
+        self._window = _widened(self._window, increment)
         for call in calls:
-            self._send_rest(call)
+            if call.unsent:
+                self._send_rest(call)
 
     def widen_call(self, call: Call, increment: int) -> None:
-        """The service takes so much more of a call."""
-        call.window += increment
+        """The service takes so much more of a call. Raises ProtocolError."""
+        call.window = _widened(call.window, increment)
         self._send_rest(call)
 
     def _send_block(self, stream: int, block: bytes) -> None:
@@ -86,3 +86,9 @@ class Sender:
             call.window -= size
             flags = 0 if call.unsent else frames.END_STREAM
             self._transport.write(frames.frame(frames.DATA, flags, call.stream, part))
+
+
+def _widened(window: int, increment: int) -> int:
+    if window + increment > frames.WINDOW_MAX:
+        raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
+    return window + increment

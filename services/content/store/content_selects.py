@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Select, bindparam, null, or_, select
 
 from chassis.pages import KEPT_MAX
+from chassis.statements import rows_as_json
 from chassis.tenancy import Sight, seen
-from services.content.schema import clusters, content_terms, contents
+from services.content.schema import clusters, content_terms, contents, taxonomies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,28 @@ class ContentFilter:
     """Column name to wanted value."""
     taxonomy_term_id: str = ""
     search: str = ""
+
+
+# For one content in one statement. A page would also look for the terms of what it skips.
+_TERMS = (
+    select(
+        rows_as_json(
+            taxonomies.c.id, taxonomies.c.name, taxonomies.c.slug, taxonomies.c.taxonomy_type
+        )
+    )
+    .select_from(
+        content_terms.join(
+            taxonomies,
+            (taxonomies.c.account_id == content_terms.c.account_id)
+            & (taxonomies.c.id == content_terms.c.taxonomy_id),
+        )
+    )
+    .where(
+        content_terms.c.account_id == contents.c.account_id,
+        content_terms.c.content_id == contents.c.id,
+    )
+    .scalar_subquery()
+)
 
 
 @cache
@@ -38,11 +61,15 @@ def _columns(*, full: bool) -> Select[Any]:
 
 @cache
 def content_by_id(sight: Sight) -> Select[Any]:
-    """Built once for each sight: building it costs more than running it."""
-    return _columns(full=True).where(
-        *seen(contents, sight),
-        contents.c.delete_time.is_(None),
-        contents.c.id == bindparam("content_id"),
+    """With its terms. Built once for each sight: building it costs more than running it."""
+    return (
+        _columns(full=True)
+        .add_columns(_TERMS.label("terms"))
+        .where(
+            *seen(contents, sight),
+            contents.c.delete_time.is_(None),
+            contents.c.id == bindparam("content_id"),
+        )
     )
 
 

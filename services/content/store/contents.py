@@ -19,7 +19,6 @@ from services.content.domain import (
     ContentStatus,
     ImageFlags,
     TaxonomyType,
-    TermReference,
     cluster_role,
 )
 from services.content.schema import content_clusters, content_revisions, contents
@@ -29,14 +28,13 @@ from services.content.store.content_selects import (
     filtered,
     listed_contents,
 )
-from services.content.store.taxonomies import TaxonomyStore
+from services.content.store.taxonomies import References, TaxonomyStore, references
 
 _SORTABLE = {
     "title": contents.c.title,
     "created_at": contents.c.create_time,
     "status": contents.c.status,
 }
-_TERMS = dict[TaxonomyType, tuple[TermReference, ...]]
 
 
 class ContentStore:
@@ -100,8 +98,7 @@ class ContentStore:
         ).one_or_none()
         if row is None:
             raise NotFound("content", content_id)
-        terms = TaxonomyStore(self._connection, self._caller).of_contents([content_id])
-        return content_from_row(row, terms.get(content_id, {}))
+        return content_from_row(row, references(row.terms))
 
     def page(
         self, query: PageQuery, wanted: ContentFilter, *, full: bool
@@ -196,7 +193,7 @@ class ContentStore:
         return [*visible(contents, self._caller), contents.c.delete_time.is_(None)]
 
 
-def content_from_row(row: Row[Any], terms: _TERMS) -> Content:
+def content_from_row(row: Row[Any], terms: References) -> Content:
     """A content from its row, the name of its cluster and its terms."""
     # By name in a mapping: a row's own attributes take five times as long, and a page has hundreds.
     values = row._mapping

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select
@@ -17,6 +18,8 @@ from chassis.tenancy import owned, visible
 from services.content.domain import TaxonomyType, Term, TermReference, slug_of
 from services.content.schema import content_terms, contents, taxonomies
 
+References = dict[TaxonomyType, tuple[TermReference, ...]]
+"""The terms of a content by type."""
 _TYPES = {kind.value: kind for kind in TaxonomyType}
 _SORTABLE = {"name": taxonomies.c.name, "created_at": taxonomies.c.create_time}
 
@@ -38,7 +41,6 @@ _TERMS_OF_CONTENTS = (
         content_terms.c.account_id == bindparam("account_id"),
         among(content_terms.c.content_id, "content_ids"),
     )
-    .order_by(taxonomies.c.name, taxonomies.c.id)
 )
 
 
@@ -143,22 +145,16 @@ class TaxonomyStore:
                 taxonomy_id=term_id,
             )
 
-    def of_contents(
-        self, content_ids: Sequence[str]
-    ) -> dict[str, dict[TaxonomyType, tuple[TermReference, ...]]]:
+    def of_contents(self, content_ids: Sequence[str]) -> dict[str, References]:
         """The terms of contents, by type and name."""
         rows = self._connection.execute(
             _TERMS_OF_CONTENTS,
             {"account_id": self._caller.account_id, "content_ids": as_values(content_ids)},
         )
-        found: dict[str, dict[TaxonomyType, list[TermReference]]] = {}
-        for content_id, term_id, name, slug, kind in rows.all():
-            kinds = found.setdefault(content_id, {})
-            kinds.setdefault(_TYPES[kind], []).append(TermReference(term_id, name, slug))
-        return {
-            content_id: {kind: tuple(terms) for kind, terms in kinds.items()}
-            for content_id, kinds in found.items()
-        }
+        found: dict[str, list[Sequence[str]]] = {}
+        for content_id, *term in rows.all():
+            found.setdefault(content_id, []).append(term)
+        return {content_id: references(terms) for content_id, terms in found.items()}
 
     def _visible(self) -> list[Any]:
         return visible(taxonomies, self._caller, by_sector=False)
@@ -180,6 +176,14 @@ class TaxonomyStore:
             .scalar_subquery()
         )
         return select(taxonomies, live.label("live_contents")).where(*self._visible())
+
+
+def references(terms: Iterable[Sequence[str]]) -> References:
+    """Terms, each as id, name, slug and type, by type and in the order of their names."""
+    kinds: dict[TaxonomyType, list[TermReference]] = {}
+    for term_id, name, slug, kind in sorted(terms, key=itemgetter(1, 0)):
+        kinds.setdefault(_TYPES[kind], []).append(TermReference(term_id, name, slug))
+    return {kind: tuple(found) for kind, found in kinds.items()}
 
 
 def term_from_row(row: Row[Any]) -> Term:
