@@ -26,6 +26,9 @@ CLOSE_TIMEOUT_S = 10.0
 """How long closing waits for running transactions."""
 ATTEMPTS_MAX = 5
 """Runs of one transaction when the database asks to try again."""
+LOCK_TIMEOUT_MS = 5_000
+"""How long a statement waits for a lock that another transaction holds."""
+LOCK_TIMEOUT_STATE = "55P03"
 RETRY_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock."""
 
@@ -45,6 +48,7 @@ class PostgresDatabase:
             async_url(url),
             pool_size=POOL_SIZE,
             max_overflow=0,
+            connect_args={"server_settings": {"lock_timeout": str(LOCK_TIMEOUT_MS)}},
             # No ping before use: it costs a round trip each time. What meets a connection that
             # has died is repeated on another one.
             # Errors reach the log; what was to be stored must not.
@@ -62,7 +66,11 @@ class PostgresDatabase:
         self._idle.set()
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """Runs `work` in one transaction; again, a bounded number of times, if it lost a race."""
+        """Runs `work` in one transaction; again, a bounded number of times, if it lost a race.
+
+        Raises Unavailable where that did not help: for a lock that somebody keeps, or a
+        connection that broke. If it broke during the commit, whether it was kept is not known.
+        """
         for attempt in range(1, ATTEMPTS_MAX + 1):
             committing = False
 
@@ -80,6 +88,7 @@ class PostgresDatabase:
                 # A connection that broke before the commit was sent has changed nothing.
                 broken = error.connection_invalidated and not committing
                 if attempt == ATTEMPTS_MAX or not (broken or _state(error) in RETRY_STATES):
+                    _refuse(error)
                     raise
                 log.info("transaction repeated after SQLSTATE %s", _state(error))
                 await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  jitter
@@ -105,7 +114,11 @@ class PostgresDatabase:
             if not error.connection_invalidated:
                 raise
         # The pool has dropped what was as old as the connection that died.
-        return await self._run(engine, work)
+        try:
+            return await self._run(engine, work)
+        except DBAPIError as error:
+            _refuse(error)
+            raise
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """See Database.on_commit."""
@@ -136,6 +149,16 @@ class PostgresDatabase:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+
+
+def _refuse(error: DBAPIError) -> None:
+    """Raises Unavailable where asking again may help, and returns where it would not."""
+    if error.connection_invalidated:
+        raise Unavailable("The connection to the database broke.") from error
+    if _state(error) == LOCK_TIMEOUT_STATE:
+        raise Unavailable("Somebody else has locked what this needs.") from error
+    if _state(error) in RETRY_STATES:
+        raise Unavailable("Too many others change the same.") from error
 
 
 def _on_connection(engine: Engine, work: Callable[[Connection], _T]) -> _T:

@@ -81,6 +81,15 @@ def _use_write_ahead_log(cursor: Any) -> None:
             return
 
 
+def _is_busy(error: BaseException) -> bool:
+    """Whether another process kept the file locked for all of BUSY_TIMEOUT_MS."""
+    cause = getattr(error, "orig", None)
+    return isinstance(cause, sqlite3.OperationalError) and (
+        # The lowest byte; the others say more precisely why.
+        cause.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -170,6 +179,8 @@ class SqliteDatabase:
                 for job in group:
                     self._commit([job])
                 return
+            if _is_busy(failure):
+                failure = Unavailable("Another process has locked the database.")
             outcomes = [(future, None, failure) for _, future in group]
         if any(error is None for _, _, error in outcomes):
             self._call_back()

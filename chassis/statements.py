@@ -68,13 +68,19 @@ def matching(table: Table, columns: Sequence[Column[Any]], parameter: str) -> Fr
     The tuples come as one parameter, made by `as_tuples`, so that the statement is the same
     for any number; and as a join, because SQLite seeks no index for an IN over several columns.
     """
-    wanted = _Elements(bindparam(parameter, type_=String())).table_valued("value")
-    fits = (column == _Text(wanted.c.value, n) for n, column in enumerate(columns))
+    wanted, texts = tuples(parameter, len(columns))
+    fits = (column == each for column, each in zip(columns, texts, strict=True))
     return wanted.join(table, and_(*fits))
 
 
+def tuples(parameter: str, width: int) -> tuple[FromClause, list[ColumnElement[str]]]:
+    """Many tuples of so many texts as rows, and the texts of each."""
+    wanted = _Elements(bindparam(parameter, type_=String())).table_valued("value")
+    return wanted, [_Text(wanted.c.value, n) for n in range(width)]
+
+
 def as_tuples(rows: Iterable[Sequence[str]]) -> str:
-    """The parameter of `matching`."""
+    """The parameter of `matching` and of `tuples`."""
     return json.dumps([list(row) for row in rows])
 
 

@@ -52,7 +52,7 @@ def wire(host: Host) -> Parts:
             (prices_pb2_grpc.add_PriceServiceServicer_to_server, price),
         ],
         subscriptions=Consumers(settlement).subscriptions(),
-        loops=[ExpirySweeper(database, outbox).run],
+        loops=ExpirySweeper(database, outbox).loops(),
     )
 
 

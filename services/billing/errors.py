@@ -65,5 +65,6 @@ class UnknownPlan(InvalidFields):
 class TooManyCredits(InvalidFields):
     """An account cannot hold so many that a contract could not show them."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(Violation("credits", f"must be at most {most} for this account"))
+    def __init__(self, most: int, field: str = "credits") -> None:
+        what = "must be" if field == "credits" else "must bring"
+        super().__init__(Violation(field, f"{what} at most {most} credits for this account"))

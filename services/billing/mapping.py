@@ -133,6 +133,8 @@ def grant_to_proto(grant: Grant) -> grants_pb2.Grant:
         actor=grant.principal,
         transaction_id=grant.transaction_id,
         create_time=to_timestamp(grant.create_time),
+        revoke_reason=grant.revoke_reason,
+        revoke_actor=grant.revoke_principal,
     )
 
 

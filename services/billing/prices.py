@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from chassis.errors import InvalidFields, Violation
 from services.billing.domain import CREDITS_MAX, Item, Operation, Price, PricedItem, Unit
@@ -53,8 +53,11 @@ def describe(operation: Operation, unit: Unit, quantity: int) -> str:
     return f"{operation.words}: {quantity} {_UNIT_NOUNS[unit]}{plural}."
 
 
-def price_items(items: Sequence[Item], prices: Iterable[Price]) -> list[PricedItem]:
-    """Prices each item, in order; quotes and reservations both come through here.
+def price_items(
+    items: Sequence[Item], prices: Iterable[Price], paid: Collection[str] = ()
+) -> list[PricedItem]:
+    """Prices items, in order, but those whose keys are paid for; quotes and reservations both
+    come through here.
 
     Raises InvalidFields for a key named twice, an operation or variant without a price, and
     a total that no contract can show.
@@ -67,6 +70,9 @@ def price_items(items: Sequence[Item], prices: Iterable[Price]) -> list[PricedIt
         if item.key in keys:
             violations.append(Violation(f"items[{index}].key", "appears twice"))
         keys.add(item.key)
+        if item.key in paid:
+            # At another price perhaps, which is frozen.
+            continue
         variant = variant_of(item.operation, item.variant)
         price = in_force.get((item.operation, variant))
         if price is None:

@@ -81,7 +81,7 @@ subscriptions = Table(
     # For whoever renews; follows from anchor and period.
     Column("period_end_time", UtcDateTime, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
-    Index("ix_subscriptions_period_end_time", "period_end_time"),
+    Index("ix_subscriptions_period_end_time", "period_end_time", "account_id"),
 )
 
 account_balances = Table(
@@ -131,18 +131,16 @@ reservations = Table(
     CheckConstraint("(state = 'open') = (settle_time IS NULL)", name="settled"),
     CheckConstraint("state = 'committed' OR credits_charged = 0", name="uncharged"),
 )
-_partial_index("ix_reservations_open_expire_time", "state = 'open'", reservations.c.expire_time)
+_columns = (reservations.c.expire_time, reservations.c.id)
+_partial_index("ix_reservations_open_expire_time", "state = 'open'", *_columns)
 # The oldest of a run, and all of it.
 Index(
     "ix_reservations_account_id_run_id",
     *(reservations.c[name] for name in ("account_id", "run_id", "create_time", "id")),
 )
 # For what was used before a budget was set.
-Index(
-    "ix_reservations_account_id_create_time",
-    reservations.c.account_id,
-    reservations.c.create_time,
-)
+_columns = (reservations.c.account_id, reservations.c.create_time)
+Index("ix_reservations_account_id_create_time", *_columns)
 
 ledger_transactions = Table(
     "ledger_transactions",
@@ -227,12 +225,14 @@ grants = Table(
     ),
     Column("transaction_type", String(16), nullable=False),
     Column("credits", Integer, nullable=False),
-    # What can be reserved of it.
+    # What can be reserved of it; moved by a trigger when a transaction is written.
     Column("available", Integer, nullable=False),
     # Burn order: priority, soonest expiry, oldest.
     Column("priority", Integer, nullable=False),
     Column("expire_time", UtcDateTime, nullable=True),
     Column("revoke_time", UtcDateTime, nullable=True),
+    Column("revoke_reason", String(REASON_CHARS), nullable=False, server_default=""),
+    Column("revoke_principal", String(ACTOR_CHARS), nullable=False, server_default=""),
     Column("reason", String(REASON_CHARS), nullable=False),
     Column("principal", String(ACTOR_CHARS), nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
@@ -243,7 +243,7 @@ grants = Table(
     Index("ix_grants_transaction_id", "transaction_id"),
 )
 _partial_index("ix_grants_left", "available > 0", grants.c.account_id, grants.c.priority)
-_partial_index("ix_grants_expire_time", "available > 0", grants.c.expire_time)
+_partial_index("ix_grants_expire_time", "available > 0", grants.c.expire_time, grants.c.id)
 
 budgets = Table(
     "budgets",

@@ -1,6 +1,7 @@
 """Where credits come from: which grant pays, what returns, expires and is taken back."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,11 +12,12 @@ from writer.events.v1 import credits_pb2
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, NotFound, RequestIdReused
 from chassis.pages import PageQuery
-from services.billing import schema
+from services.billing import mapping, schema
 from services.billing.domain import CREDITS_MAX, Balance, TransactionType
 from services.billing.errors import InsufficientCredits, TooManyCredits
 from services.billing.service import Request
-from tests.billing.samples import CALL, OPERATOR, picture
+from services.billing.store import grants
+from tests.billing.samples import ACCOUNT, CALL, OPERATOR, picture
 
 PURCHASE = TransactionType.PURCHASE
 DAY = timedelta(days=1)
@@ -216,3 +218,34 @@ async def test_a_grant_of_another_account_cannot_be_revoked(opened):
     stranger = Caller(issuer="gateway", principal="user:x", account_id="other", role="developer")
     with pytest.raises(NotFound):
         await opened.grants.revoke(stranger, grant.id, "no reason")
+
+
+async def test_a_revocation_keeps_who_and_why_also_when_nothing_is_left(opened, tasks):
+    grant = await bought(opened, 10, priority=1)
+    await opened.reservations.reserve(tasks, [picture("held", 10)])
+    revoked = await opened.grants.revoke(OPERATOR, grant.id, "chargeback of invoice 7")
+    said = (revoked.revoke_reason, revoked.revoke_principal)
+    assert said == ("chargeback of invoice 7", "user:operator@operators")
+    shown = mapping.grant_to_proto(revoked)
+    assert (shown.revoke_reason, shown.revoke_actor) == said
+    await opened.settlement.void(tasks, "held", "")
+    [row] = (await opened.accounts.transactions(OPERATOR, listing(), None)).rows[:1]
+    assert (row.amount, row.reason) == (-10, "chargeback of invoice 7")
+    await opened.grants.revoke(Caller.service("tasks", account_id=ACCOUNT), grant.id, "again")
+    rows = (await opened.grants.page(OPERATOR, listing(), only_available=False)).rows
+    assert said in {(row.revoke_reason, row.revoke_principal) for row in rows}
+
+
+async def test_of_many_grants_of_many_accounts_none_is_left_out(opened, tasks, monkeypatch):
+    monkeypatch.setattr(grants, "BURNED_MAX", 6)
+    monkeypatch.setattr(grants, "_USABLE", grants._USABLE.limit(6))
+    everybody = [replace(tasks, account_id=f"account-{number}") for number in range(4)]
+    for each in everybody:
+        for number in range(4):
+            request = Request(f"{number}", "for the test")
+            await opened.grants.create(each, request, TransactionType.PURCHASE, 5)
+    # Together: what one statement brings ends in the middle of somebody's grants.
+    calls = (opened.reservations.reserve(each, [picture("a", 20)]) for each in everybody)
+    made = await asyncio.gather(*calls)
+    assert [each.credits_reserved for [each] in made] == [20] * 4
+    assert await opened.drifts() == []

@@ -5,13 +5,19 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from chassis import clock
 from chassis.caller import Caller
 from chassis.errors import NotFound
+from chassis.ids import new_id
+from chassis.outbox import Outbox
 from services.billing import schema
-from services.billing.domain import Balance
+from services.billing.domain import Balance, Budget, BudgetScope
 from services.billing.errors import InsufficientCredits
 from services.billing.service import Heard, Work, group_commit
-from services.billing.service.group_commit import Call
+from services.billing.service.calls import Call
+from services.billing.store import UnitOfWork
+from tests.billing.conftest import our_time
+from tests.billing.faults import statements
 from tests.billing.samples import CALL, picture
 
 
@@ -160,6 +166,62 @@ async def test_a_later_call_of_a_group_finds_the_key_of_a_run_that_began_in_it(o
         opened.reservations.reserve(tasks, [picture("b")], work_for=Work(run_id="run-1")),
     )
     assert pictures[0].api_key_id == "key-1"
+
+
+@pytest.mark.parametrize("api_key_id", [None, "key-1"])
+async def test_a_group_costs_no_more_statements_than_one_call(opened, tasks, api_key_id):
+    strangers = [replace(tasks, account_id=f"account-{n}") for n in range(20)]
+    for each in strangers:
+        await opened.accounts.open(each)
+    counts = []
+    for callers in (strangers[:1], strangers):
+        name = f"of {len(callers)}"
+        with statements(opened) as seen:
+            await together(
+                *(
+                    opened.reservations.reserve(
+                        each, [picture(name)], work_for=Work(run_id=name, api_key_id=api_key_id)
+                    )
+                    for each in callers
+                )
+            )
+        counts.append(len(seen))
+    assert counts[0] == counts[1]
+
+
+async def test_whatever_is_noted_counts_as_noted(opened, tasks):
+    """A call that is refused after it noted anything at all must not be committed with others."""
+
+    def work(connection):
+        unit = UnitOfWork(connection, Outbox("billing"), our_time)
+        unit.open([tasks.account_id])
+        books = unit.books(tasks.account_id)
+        for note in (
+            lambda: books.set_low_at(1),
+            lambda: books.set_low_at(2),
+            lambda: books.set_budget(budget),
+            lambda: books.set_budget(budget),
+            lambda: unit.note_heard(("billing", "event-1")),
+        ):
+            before = unit.progress
+            note()
+            assert unit.progress > before
+        unit.flush()
+
+    now = clock.now()
+    budget = Budget(
+        id=new_id(),
+        revision=1,
+        scope=BudgetScope.SITE,
+        scope_id="site-1",
+        credits=7,
+        used=0,
+        month="",
+        create_time=now,
+        update_time=now,
+    )
+    await opened.database.write(work)
+    assert await opened.count(schema.budgets) == 1
 
 
 async def test_who_hangs_up_before_its_group_began_does_not_pay(opened, tasks, monkeypatch):

@@ -8,10 +8,17 @@ import pytest
 from chassis.caller import Caller
 from chassis.errors import InvalidFields, NotFound, RequestIdReused
 from services.billing import schema
-from services.billing.domain import Balance, Item, Operation, ReservationState, Unit
+from services.billing.domain import (
+    Balance,
+    Item,
+    Operation,
+    ReservationState,
+    TransactionType,
+    Unit,
+)
 from services.billing.errors import InsufficientCredits
-from services.billing.service import Work
-from tests.billing.samples import ACCOUNT, NO_CALL, picture, text
+from services.billing.service import Request, Work
+from tests.billing.samples import ACCOUNT, NO_CALL, OPERATOR, picture, text
 
 
 async def test_a_reservation_holds_back_what_the_quote_said(opened, tasks):
@@ -125,6 +132,22 @@ async def test_a_price_change_does_not_touch_what_is_reserved(opened, tasks):
     assert (held.price_version, held.credits_reserved) == (1, 10)
     assert (dearer.price_version, dearer.credits_reserved) == (2, 35)
     assert (await opened.settlement.commit(tasks, "a", 450, NO_CALL)).credits_charged == 5
+
+
+async def test_asking_again_after_a_price_rise_answers_the_same(opened, tasks):
+    request = Request("one", "for the test")
+    await opened.grants.create(OPERATOR, request, TransactionType.PURCHASE, 10_000_000)
+    items = [picture(f"{n}", 1_000_000) for n in range(3)]
+    made = await opened.reservations.reserve(tasks, items)
+    changed = Operation.IMAGE_GENERATION, "standard", 1_000
+    await opened.catalogue.update(OPERATOR, *changed, reason="dearer")
+    # At today's price all together would be more than an account can have.
+    assert await opened.reservations.reserve(tasks, items) == made
+    [*again, fresh] = await opened.reservations.reserve(tasks, [*items, picture("d", 2)])
+    assert again == made
+    assert fresh.credits_reserved == 2_000
+    with pytest.raises(InvalidFields):
+        await opened.reservations.reserve(tasks, [picture(f"new-{n}", 1_000_000) for n in range(3)])
 
 
 async def test_ten_parallel_reserves_of_three_with_three_available_are_one(opened, tasks):

@@ -127,7 +127,7 @@ async def test_a_sweep_takes_a_bounded_batch_and_goes_on(opened, tasks, frozen, 
     for who in (tasks, other):
         await opened.reservations.reserve(who, [picture(f"key-{n}") for n in range(4)], ttl=HOUR)
     frozen.forward(hours=2)
-    assert [await opened.sweeper.sweep() for _ in range(4)] == [3, 3, 2, 0]
+    assert [await opened.sweeper.sweep() for _ in range(2)] == [8, 0]
     assert await opened.balance(tasks) == await opened.balance(other) == Balance(100, 100, 0, 0)
 
 
@@ -143,6 +143,34 @@ async def test_a_commit_after_expiry_is_refused(opened, tasks, frozen, swept):
     await opened.sweeper.sweep()
     assert await opened.balance(tasks) == Balance(100, 100, 0, 0)
     assert (await opened.settlement.void(tasks, "a", "")).state is ReservationState.EXPIRED
+
+
+async def test_work_that_comes_too_late_by_call_is_kept_and_reported_once(
+    opened, tasks, frozen, caplog
+):
+    [late] = await opened.reservations.reserve(tasks, [text("a")], ttl=HOUR)
+    await opened.reservations.reserve(tasks, [text("b")])
+    frozen.forward(hours=1)
+    for _ in range(2):
+        # In one group: what is kept of the refused call does not undo the other.
+        refused, settled = await asyncio.gather(
+            opened.settlement.commit(tasks, "a", 500, CALL),
+            opened.settlement.commit(tasks, "b", 500, CALL),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, ReservationExpired)
+        assert settled.credits_charged == 5
+    columns = schema.usage_records.c
+    records = await opened.database.read(
+        lambda connection: connection.execute(
+            select(columns.credits, columns.model, columns.transaction_id).where(
+                columns.reservation_id == late.id
+            )
+        ).all()
+    )
+    assert records == [(0, CALL.model, None)]
+    assert "work was done for a reservation that had ended" in caplog.text
+    assert await opened.drifts() == []
 
 
 @pytest.mark.parametrize("dialect", ["sqlite"])

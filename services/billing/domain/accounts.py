@@ -90,6 +90,9 @@ class Grant:
     reason: str
     principal: str
     create_time: datetime
+    revoke_reason: str = ""
+    revoke_principal: str = ""
+    """Who revoked it."""
 
     def has_ended(self, now: datetime) -> bool:
         """Whether nothing of it may be reserved any more, and what returns to it leaves again."""

@@ -97,13 +97,9 @@ class Reservation:
         """Whether it is open and its time has come."""
         return self.state is ReservationState.OPEN and self.expire_time <= now
 
-    def is_for(self, wanted: PricedItem) -> bool:
-        """Whether this is what the item asks for; today's price does not matter."""
-        return (self.operation, self.variant, self.quantity) == (
-            wanted.item.operation,
-            wanted.price.variant,
-            wanted.item.quantity,
-        )
+    def is_for(self, operation: Operation, variant: str, quantity: int) -> bool:
+        """Whether this is what is asked for; today's price does not matter."""
+        return (self.operation, self.variant, self.quantity) == (operation, variant, quantity)
 
 
 @dataclass(frozen=True, slots=True)

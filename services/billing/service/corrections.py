@@ -22,6 +22,7 @@ from services.billing.errors import ACCOUNT, InsufficientCredits, RefundExceedsC
 from services.billing.ledger import Kind
 from services.billing.service.grants import bring_in
 from services.billing.service.journal import Journal, open_journal
+from services.billing.service.plans import renew_if_due
 from services.billing.service.requests import Once, Request
 from services.billing.store import DatabaseTime, LedgerStore, Moment
 
@@ -100,6 +101,7 @@ def _add(journal: Journal, request: Request, credits_added: int, marks: dict[str
 
 
 def _take(journal: Journal, request: Request, wanted: int, marks: dict[str, Any]) -> str:
+    renew_if_due(journal)
     shares = journal.choose(wanted)
     if shares is None:
         raise InsufficientCredits(

@@ -14,7 +14,6 @@ from chassis.outbox import Outbox
 from chassis.pages import Page, PageQuery
 from services.billing import events, ledger
 from services.billing.domain import (
-    CREDITS_MAX,
     PRIORITY_DEFAULT,
     Grant,
     Share,
@@ -24,7 +23,7 @@ from services.billing.errors import TooManyCredits
 from services.billing.ledger import Kind
 from services.billing.service.journal import Journal, open_journal
 from services.billing.service.requests import Once, Request
-from services.billing.store import DatabaseTime, GrantStore, Moment
+from services.billing.store import DatabaseTime, GrantStore, Moment, actor_of
 
 
 class Grants:
@@ -85,7 +84,7 @@ class Grants:
                 grant = journal.grants.get(grant_id)
                 if grant.revoke_time is not None:
                     return grant
-                journal.grants.revoke(grant_id, journal.now)
+                journal.grants.revoke(grant_id, journal.now, reason, actor_of(caller))
                 if grant.available:
                     _take_back(journal, grant, reason)
             return GrantStore(connection, caller).get(grant_id)
@@ -108,8 +107,7 @@ def _take_back(journal: Journal, grant: Grant, reason: str) -> None:
 
 def bring_in(journal: Journal, grant: Grant, **marks: Any) -> str:
     """Adds a grant and answers its transaction. Raises TooManyCredits."""
-    most = CREDITS_MAX - journal.books.balance.granted
-    if grant.credits > most:
-        raise TooManyCredits(most)
+    if grant.credits > journal.room():
+        raise TooManyCredits(journal.room())
     noun = "Purchase" if grant.transaction_type is TransactionType.PURCHASE else "Adjustment"
     return journal.add_grant(grant, f"{noun} of {grant.credits} credits.", **marks).id

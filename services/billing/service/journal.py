@@ -120,7 +120,7 @@ class Journal:
         if moving:
             touched = self.books.write(moving)
             balance = self.books.balance
-            self._warn()
+            self.warn()
             self.end([each for each in touched if each.available and each.has_ended(self.now)])
             return balance
         return self.books.balance
@@ -135,6 +135,7 @@ class Journal:
                     ledger.take_back(shares),
                     TransactionType.ADJUSTMENT,
                     description="Credits that returned to a revoked grant.",
+                    reason=grant.revoke_reason,
                     corrected_transaction_id=grant.transaction_id,
                 )
                 tell = events.revoked
@@ -194,7 +195,11 @@ class Journal:
         """Has thresholds looked at with the next posting, because plan or period have changed."""
         self.books.set_low_at(CREDITS_MAX)
 
-    def _warn(self) -> None:
+    def room(self) -> int:
+        """Credits that may still come in: more than that no contract could show."""
+        return CREDITS_MAX - self.books.balance.granted
+
+    def warn(self) -> None:
         """Tells thresholds that available credits have fallen to, each once a period."""
         available = self.books.balance.available
         if available > self.books.low_at:
@@ -202,6 +207,9 @@ class Journal:
         subscription = self.accounts.subscription()
         if subscription is None:
             self.books.set_low_at(NEVER)
+            return
+        if subscription.period_end_time <= self.now:
+            # The next period's credits are due; what is left is looked at when they have come.
             return
         plan = CatalogueStore(self.connection).plan(subscription.plan)
         assert plan is not None, "a subscription refers to its plan"
@@ -222,13 +230,23 @@ class Journal:
         self.books.set_low_at(ahead[0] if ahead else NEVER)
 
 
+class Busy(Exception):
+    """Somebody else has locked the account."""
+
+
 @contextmanager
 def open_journal(
-    connection: Connection, caller: Caller, outbox: Outbox, moment: Moment
+    connection: Connection, caller: Caller, outbox: Outbox, moment: Moment, *, wait: bool = True
 ) -> Iterator[Journal]:
-    """The account's books, locked; what was noted is written at the end of the block."""
+    """The account's books, locked; what was noted is written at the end of the block.
+
+    Raises Busy where it would have to wait for the lock, and was told not to.
+    """
     unit = UnitOfWork(connection, outbox, moment)
-    unit.open([caller.account_id])
+    if wait:
+        unit.open([caller.account_id])
+    elif not unit.open_free([caller.account_id]):
+        raise Busy
     yield Journal(unit.books(caller.account_id), caller)
     unit.flush()
 

@@ -14,7 +14,7 @@ from chassis.database import Database
 from chassis.errors import NotFound
 from chassis.outbox import Outbox
 from services.billing.domain import PLAN_PRIORITY, Account, Plan, Subscription, TransactionType
-from services.billing.errors import UnknownPlan
+from services.billing.errors import TooManyCredits, UnknownPlan
 from services.billing.service.journal import Journal, open_journal
 from services.billing.store import AccountStore, CatalogueStore, DatabaseTime, Moment
 
@@ -30,7 +30,7 @@ class Plans:
     async def change(self, caller: Caller, plan_name: str) -> Account:
         """A larger plan from now on, a smaller one from the next period on.
 
-        Raises UnknownPlan, and NotFound for an account that was never opened.
+        Raises UnknownPlan, NotFound for an account that was never opened, and TooManyCredits.
         """
 
         def work(connection: Connection) -> Account:
@@ -44,6 +44,8 @@ class Plans:
                 if plan.credits < current.credits:
                     journal.accounts.change(replace(subscription, next_plan=plan.name))
                 else:
+                    if plan.credits - subscription.period_credits > journal.room():
+                        raise TooManyCredits(journal.room(), "plan")
                     changed = replace(subscription, plan=plan.name, next_plan="")
                     start_plan(journal, plan, changed)
             return AccountStore(connection, caller).account()
@@ -82,12 +84,16 @@ def renew_if_due(journal: Journal) -> bool:
 
 
 def start_plan(journal: Journal, plan: Plan, subscription: Subscription) -> None:
-    """Stores the subscription, and grants what the plan has more than its period was granted."""
-    missing = plan.credits - subscription.period_credits
-    total = max(plan.credits, subscription.period_credits)
+    """Stores the subscription, and grants what the plan has more than its period was granted.
+
+    No more than the account can hold: a period begins also where it would bring too much.
+    """
+    missing = max(0, min(plan.credits - subscription.period_credits, journal.room()))
+    total = subscription.period_credits + missing
     journal.accounts.change(replace(subscription, period_credits=total))
     journal.look_again()
-    if missing <= 0:
+    if not missing:
+        journal.warn()
         return
     start = subscription.period_start_time
     grant = journal.new_grant(

@@ -15,7 +15,7 @@ from services.billing.store import Audit, BalanceStore, Books, BudgetStore, Gran
 ACCOUNTS_PER_PAGE = 200
 """Accounts that one snapshot compares."""
 NAMED_MAX = 100
-"""Wrong transactions, and wrong grants, that are named for each page of accounts."""
+"""Of each kind of what is wrong with one thing: so many are named for a page of accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Drift:
     what: str
     expected: str
     found: str
+    is_projection: bool = False
+    """Whether it can be derived anew; of other books nobody can say which is right."""
 
     def __str__(self) -> str:
         return f"{self.account_id}: {self.what}: expected {self.expected}, found {self.found}"
@@ -75,8 +77,18 @@ def _compare(audit: Audit, after: str) -> tuple[list[str], list[Drift]]:
         for account_id, transaction_id in audit.unbalanced(account_ids, NAMED_MAX)
     ]
     found += [
-        Drift(account_id, f"left of grant {grant_id}", str(expected), str(left))
-        for account_id, grant_id, expected, left in audit.grants(account_ids, NAMED_MAX)
+        Drift(
+            each.account_id,
+            f"left of grant {each.id}",
+            str(each.derived),
+            str(each.available),
+            is_projection=True,
+        )
+        for each in audit.grants(account_ids, NAMED_MAX)
+    ]
+    found += [
+        Drift(account_id, f"usage of reservation {reservation_id}", str(deducted), str(used))
+        for account_id, reservation_id, deducted, used in audit.charges(account_ids, NAMED_MAX)
     ]
     found += [
         Drift(
@@ -84,6 +96,7 @@ def _compare(audit: Audit, after: str) -> tuple[list[str], list[Drift]]:
             f"used of the {budget.scope} budget of {budget.scope_id}",
             str(expected),
             str(budget.used),
+            is_projection=True,
         )
         for account_id, budget, expected in audit.budgets(account_ids)
     ]
@@ -93,12 +106,14 @@ def _compare(audit: Audit, after: str) -> tuple[list[str], list[Drift]]:
 def _disagreements(books: Books) -> Iterator[Drift]:
     derived = books.derived
     if books.projected is not None and books.projected != derived:
-        yield Drift(books.account_id, "projected balance", str(derived), str(books.projected))
+        found = str(books.projected)
+        yield Drift(books.account_id, "projected balance", str(derived), found, is_projection=True)
     pairs = (
         ("open reservations", derived.reserved, books.held),
         ("committed reservations", books.deducted, books.charged),
         ("usage records", books.deducted, books.used),
+        ("listed transactions", derived.available + derived.reserved, books.listed),
     )
-    for what, expected, found in pairs:
-        if expected != found:
-            yield Drift(books.account_id, what, str(expected), str(found))
+    for what, expected, is_said in pairs:
+        if expected != is_said:
+            yield Drift(books.account_id, what, str(expected), str(is_said))

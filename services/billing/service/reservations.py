@@ -25,9 +25,10 @@ from services.billing.domain import (
     scopes_of,
 )
 from services.billing.errors import ACCOUNT, InsufficientCredits
-from services.billing.prices import describe, price_items, total
+from services.billing.prices import describe, price_items, total, variant_of
 from services.billing.service.budgets import counted
-from services.billing.service.group_commit import Call, GroupCommit
+from services.billing.service.calls import Call
+from services.billing.service.group_commit import GroupCommit
 from services.billing.service.journal import Journal
 from services.billing.service.plans import renew_if_due
 from services.billing.store import (
@@ -131,22 +132,27 @@ class Reserve(Call[list[Reservation]]):
     def run(self, journal: Journal) -> list[Reservation]:
         """See Call."""
         books = journal.books
-        priced = price_items(self.items, books.unit.prices)
-        known = [books.reservation(each.item.key) for each in priced]
-        if any(
-            held and not held.reservation.is_for(each)
-            for held, each in zip(known, priced, strict=True)
-        ):
-            raise RequestIdReused
-        api_key_id = self._api_key(books)
-        answers = [
-            held.reservation if held else self._reservation(each, api_key_id, books.now)
-            for held, each in zip(known, priced, strict=True)
-        ]
-        fresh = [each for held, each in zip(known, answers, strict=True) if held is None]
-        if fresh:
+        known = self._known(books)
+        priced = price_items(self.items, books.unit.prices, known)
+        if priced:
+            api_key_id = self._api_key(books)
+            fresh = [self._reservation(each, api_key_id, books.now) for each in priced]
             self._hold(journal, fresh)
-        return answers
+            known |= {each.key: each for each in fresh}
+        return [known[item.key] for item in self.items]
+
+    def _known(self, books: AccountBooks) -> dict[str, Reservation]:
+        """What was reserved before. Raises RequestIdReused for what is something else."""
+        known = {}
+        for item in self.items:
+            held = books.reservation(item.key)
+            if held is None:
+                continue
+            variant = variant_of(item.operation, item.variant)
+            if not held.reservation.is_for(item.operation, variant, item.quantity):
+                raise RequestIdReused
+            known[item.key] = held.reservation
+        return known
 
     def _hold(self, journal: Journal, fresh: Sequence[Reservation]) -> None:
         books = journal.books
@@ -167,10 +173,11 @@ class Reserve(Call[list[Reservation]]):
         self, journal: Journal, first: Reservation, wanted: int
     ) -> tuple[list[Share], list[Budget]]:
         """Whose credits are held, and the budgets with them. Raises InsufficientCredits."""
-        shares = journal.choose(wanted)
-        if shares is None and renew_if_due(journal):
-            # A period that has begun stays so, even if its credits are too few.
-            journal.books.unit.keep()
+        shares = None if journal.books.period_has_ended() else journal.choose(wanted)
+        if shares is None:
+            if renew_if_due(journal):
+                # A period that has begun stays so, even if its credits are too few.
+                journal.books.unit.keep()
             shares = journal.choose(wanted)
         if shares is None:
             raise InsufficientCredits(

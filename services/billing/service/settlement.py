@@ -21,7 +21,8 @@ from services.billing.domain import (
 from services.billing.errors import ReservationExpired
 from services.billing.prices import charge, describe
 from services.billing.service.budgets import give_back_to_budgets
-from services.billing.service.group_commit import Call, GroupCommit, Heard
+from services.billing.service.calls import Call, Heard
+from services.billing.service.group_commit import GroupCommit
 from services.billing.service.journal import Journal
 from services.billing.store import actor_of
 
@@ -39,9 +40,19 @@ class Settlement:
         """Charges what was used by the frozen price; the rest returns.
 
         A settled reservation answers how it was settled. Raises NotFound, and
-        ReservationExpired from the moment of expiry on, swept or not.
+        ReservationExpired from the moment of expiry on, swept or not: then the work is noted
+        as usage of 0 credits.
         """
-        return await self._group_commit.run(Commit(caller=caller, key=key, used=used, call=call))
+        try:
+            return await self._group_commit.run(
+                Commit(caller=caller, key=key, used=used, call=call)
+            )
+        except ReservationExpired:
+            log.warning(
+                "work was done for a reservation that had ended",
+                extra={"reservation_key": key, "account_id": caller.account_id},
+            )
+            raise
 
     async def void(self, caller: Caller, key: str, reason: str) -> Reservation:
         """Gives everything back; a settled one answers how it was settled. Raises NotFound."""
@@ -105,7 +116,13 @@ class Commit(Settle[Reservation]):
 
     def run(self, journal: Journal) -> Reservation:
         """See Call."""
-        return commit(journal, self.key, self.used, self.call)
+        try:
+            return commit(journal, self.key, self.used, self.call)
+        except ReservationExpired:
+            journal.books.use(held_of(journal, self.key).reservation, self.call, 0, None)
+            # The refusal changes no credits; that the work was done is not to be lost.
+            journal.books.unit.keep()
+            raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

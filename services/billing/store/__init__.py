@@ -15,7 +15,7 @@ from services.billing.store.catalogue import CatalogueStore, price_from_row
 from services.billing.store.grants import GrantStore, grant_from_row
 from services.billing.store.ledger import LedgerStore
 from services.billing.store.moment import DatabaseTime, Moment, read
-from services.billing.store.overdue import Overdue
+from services.billing.store.overdue import Late, Overdue
 from services.billing.store.reservations import get as find_reservation
 from services.billing.store.unit_of_work import UnitOfWork
 from services.billing.store.usage import UsageFilter, UsageStore
@@ -30,6 +30,7 @@ __all__ = [
     "CatalogueStore",
     "DatabaseTime",
     "GrantStore",
+    "Late",
     "LedgerStore",
     "Moment",
     "Overdue",

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    and_,
     case,
+    exists,
     func,
     literal_column,
     or_,
@@ -22,8 +24,9 @@ from sqlalchemy import (
 from chassis.caller import Caller
 from services.billing import schema
 from services.billing.domain import Balance, Budget
-from services.billing.ledger import LedgerAccount, change
+from services.billing.ledger import Kind, LedgerAccount, change
 from services.billing.store.budgets import BudgetStore, budget_from_row
+from services.billing.store.grants import Drifting, drifting
 
 _balances = schema.account_balances
 _entries = schema.ledger_entries
@@ -49,6 +52,8 @@ class Books:
     """Credits of committed reservations."""
     deducted: int
     """Credits of the deductions that are listed."""
+    listed: int
+    """What all that is listed adds up to."""
     used: int
     """Credits of the usage records."""
 
@@ -61,7 +66,7 @@ class Audit:
 
     def accounts(self, after: str, limit: int) -> list[str]:
         """The next accounts that have a balance, a grant, a reservation or a budget."""
-        tables = (_balances, _entries, _grants, _reservations, _budgets)
+        tables = (_balances, _entries, _transactions, _grants, _reservations, _budgets, _usage)
         named = union(
             *(select(table.c.account_id).where(table.c.account_id > after) for table in tables)
         ).subquery()
@@ -82,6 +87,7 @@ class Audit:
         held = self._sums(account_ids, _reservations.c.credits_reserved, is_open)
         charged = self._sums(account_ids, _reservations.c.credits_charged)
         deducted = self._sums(account_ids, _transactions.c.amount, is_deduction)
+        listed = self._sums(account_ids, _transactions.c.amount)
         used = self._sums(account_ids, _usage.c.credits)
         return [
             Books(
@@ -91,13 +97,15 @@ class Audit:
                 held=held.get(each, 0),
                 charged=charged.get(each, 0),
                 deducted=-deducted.get(each, 0),
+                listed=listed.get(each, 0),
                 used=used.get(each, 0),
             )
             for each in account_ids
         ]
 
     def unbalanced(self, account_ids: Sequence[str], limit: int) -> list[tuple[str, str]]:
-        """Account and id of transactions that do not sum to zero or misstate their amount.
+        """Account and id of transactions that do not sum to zero, misstate their amount or have
+        no entries.
 
         To zero for each grant apart. The database refuses to write others; somebody who
         switched its triggers off may have.
@@ -124,31 +132,43 @@ class Audit:
                 )
             )
         )
-        wrong = union(by_grant, misstated).limit(limit)
+        empty = select(_transactions.c.account_id, _transactions.c.id).where(
+            _transactions.c.account_id.in_(account_ids),
+            ~exists().where(_entries.c.transaction_id == _transactions.c.id),
+        )
+        wrong = union(by_grant, misstated, empty).limit(limit)
         return [(account, transaction) for account, transaction in self._connection.execute(wrong)]
 
-    def grants(self, account_ids: Sequence[str], limit: int) -> list[tuple[str, str, int, int]]:
-        """Account and id of grants of which more or less is left than the entries say, and both."""
-        left = (
-            select(_entries.c.grant_id, func.sum(_entries.c.amount).label("available"))
-            .where(
-                _entries.c.account_id.in_(account_ids),
-                _entries.c.ledger_account == literal_column("'available'"),
-            )
-            .group_by(_entries.c.grant_id)
-            .subquery()
-        )
-        derived = func.coalesce(left.c.available, 0)
+    def grants(self, account_ids: Sequence[str], limit: int) -> list[Drifting]:
+        """Grants of which more or less is left than the entries say."""
+        return drifting(self._connection, account_ids, limit)
+
+    def charges(self, account_ids: Sequence[str], limit: int) -> list[tuple[str, str, int, int]]:
+        """Account and id of reservations that were charged otherwise than was deducted and is
+        shown as used, with both."""
+        deducted = func.coalesce(-_transactions.c.amount, 0)
+        used = func.coalesce(_usage.c.credits, 0)
+        charged = _reservations.c.credits_charged
         statement = (
-            select(_grants.c.account_id, _grants.c.id, derived, _grants.c.available)
-            .join(left, left.c.grant_id == _grants.c.id, isouter=True)
-            .where(_grants.c.account_id.in_(account_ids), _grants.c.available != derived)
-            .order_by(_grants.c.account_id, _grants.c.id)
+            select(_reservations.c.account_id, _reservations.c.id, deducted, used)
+            .outerjoin(
+                _transactions,
+                and_(
+                    _transactions.c.reservation_id == _reservations.c.id,
+                    _transactions.c.kind == Kind.COMMIT,
+                ),
+            )
+            .outerjoin(_usage, _usage.c.reservation_id == _reservations.c.id)
+            .where(
+                _reservations.c.account_id.in_(account_ids),
+                or_(deducted != charged, used != charged),
+            )
+            .order_by(_reservations.c.account_id, _reservations.c.id)
             .limit(limit)
         )
         return [
-            (account_id, grant_id, int(expected), found)
-            for account_id, grant_id, expected, found in self._connection.execute(statement)
+            (account_id, id_, int(was_deducted), int(shown))
+            for account_id, id_, was_deducted, shown in self._connection.execute(statement)
         ]
 
     def budgets(self, account_ids: Sequence[str]) -> list[tuple[str, Budget, int]]:

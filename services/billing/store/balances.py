@@ -17,12 +17,13 @@ _table = schema.account_balances
 _FIELDS = ("granted", "available", "reserved", "spent")
 
 
-_LOCK = (
+_THESE = (
     select(_table)
     .where(_table.c.account_id.in_(bindparam("accounts", expanding=True)))
     .order_by(_table.c.account_id)
-    .with_for_update()
 )
+_LOCK = _THESE.with_for_update()
+_LOCK_FREE = _THESE.with_for_update(skip_locked=True)
 _SET = (
     update(_table)
     .where(_table.c.account_id == bindparam("account"))
@@ -94,12 +95,16 @@ class BalanceStore:
 
 
 def lock_all(
-    connection: Connection, account_ids: Collection[str]
+    connection: Connection, account_ids: Collection[str], *, wait: bool = True
 ) -> dict[str, tuple[Balance, int]]:
-    """Locks accounts in the order of their ids; their balances and thresholds, where known."""
+    """Locks accounts in the order of their ids; their balances and thresholds, where known.
+
+    Without waiting: those that nobody else has locked.
+    """
     if not account_ids:
         return {}
-    rows = connection.execute(_LOCK, {"accounts": padded(sorted(account_ids))})
+    statement = _LOCK if wait else _LOCK_FREE
+    rows = connection.execute(statement, {"accounts": padded(sorted(account_ids))})
     return {
         row.account_id: (Balance(row.granted, row.available, row.reserved, row.spent), row.low_at)
         for row in rows

@@ -39,6 +39,7 @@ class AccountBooks:
         """When available is no more than this, thresholds have to be looked at."""
         self._grants: dict[str, Grant] = {}
         self._burning: list[str] | None = None
+        self._period_end_time: datetime | None = None
         self._held: dict[str, Held | None] = {}
         self._budgets: dict[tuple[BudgetScope, str], Budget | None] = {}
         self._api_keys: dict[str, str | None] = {}
@@ -69,6 +70,12 @@ class AccountBooks:
             if grant.available and not grant.has_ended(self.now):
                 yield grant
 
+    def period_has_ended(self) -> bool:
+        """Whether a plan's next period is due; known where any credits are usable."""
+        if self._burning is None:
+            self.unit.load_usable_grants([self.account_id])
+        return self._period_end_time is not None and self._period_end_time <= self.now
+
     def budgets(self, scopes: Mapping[BudgetScope, str]) -> dict[BudgetScope, Budget]:
         """The budgets that something counts against: at most one for each scope."""
         unknown = [each for each in scopes.items() if each not in self._budgets]
@@ -89,8 +96,10 @@ class AccountBooks:
         """Takes in a grant as it is."""
         self._grants[grant.id] = grant
 
-    def learn_usable(self, grants: Sequence[Grant]) -> None:
-        """Takes in all grants that have credits left, in burn order."""
+    def learn_usable(self, grants: Sequence[Grant], period_end_time: datetime | None) -> None:
+        """Takes in all grants that have credits left, in burn order, and when the plan's period
+        ends; None where there is no plan or nothing usable."""
+        self._period_end_time = period_end_time
         self._grants.update((grant.id, grant) for grant in grants)
         self._burning = [grant.id for grant in grants]
 
@@ -106,7 +115,7 @@ class AccountBooks:
         self._held[reservation.key] = Held(reservation, tuple(shares))
         if self._api_keys.get(reservation.run_id, "") is None:
             self._api_keys[reservation.run_id] = reservation.api_key_id
-        self.unit.pending.reservations.append((reservation, principal))
+        self.unit.pending.note().reservations.append((reservation, principal))
 
     def settle(self, settled: Reservation, reason: str) -> None:
         """Notes how an open reservation ended."""
@@ -114,12 +123,14 @@ class AccountBooks:
         held = self._held.get(settled.key)
         if held is not None:
             self._held[settled.key] = Held(settled, held.shares)
-        self.unit.pending.settled.append((settled, reason))
+        self.unit.pending.note().settled.append((settled, reason))
 
     def write(self, transactions: Sequence[Transaction]) -> list[Grant]:
-        """Notes postings and what they do to balance and grants; answers the known grants
-        that they change."""
-        pending = self.unit.pending
+        """Notes postings; answers the known grants that they change.
+
+        The database moves what is left of grants when it is given the transactions.
+        """
+        pending = self.unit.pending.note()
         for transaction in transactions:
             self._own(transaction.account_id)
             pending.transactions.append(transaction)
@@ -134,18 +145,18 @@ class AccountBooks:
         """Notes a grant that has nothing available yet. Its key is unique in the account."""
         self._own(grant.account_id)
         self._grants[grant.id] = grant
-        self.unit.pending.grants.append(grant)
+        self.unit.pending.note().grants.append(grant)
 
     def set_low_at(self, available: int) -> None:
         """Remembers when thresholds have to be looked at next; CREDITS_MAX for at once."""
         self.low_at = available
-        self.unit.pending.balances[self.account_id] = self
+        self.unit.pending.note().balances[self.account_id] = self
 
     def set_budget(self, budget: Budget) -> None:
         """Notes a budget as it is from now on."""
         known = self._budgets.get((budget.scope, budget.scope_id))
         self._budgets[budget.scope, budget.scope_id] = budget
-        changes = self.unit.pending
+        changes = self.unit.pending.note()
         is_new = known is None or (self.account_id, known.id) in changes.new_budgets
         target = changes.new_budgets if is_new else changes.budgets
         target[self.account_id, budget.id] = budget
@@ -153,16 +164,13 @@ class AccountBooks:
     def use(self, reservation: Reservation, call: AiCall, charged: int, posted: str | None) -> None:
         """Notes the AI call behind a reservation, unless one is noted already."""
         self._own(reservation.account_id)
-        self.unit.pending.usage.append(Usage(reservation, call, charged, posted, self.now))
+        self.unit.pending.note().usage.append(Usage(reservation, call, charged, posted, self.now))
 
     def tell(self, fact: Fact) -> None:
         """Notes an event."""
-        self.unit.pending.facts.append(fact)
+        self.unit.pending.note().facts.append(fact)
 
     def _move_grant(self, grant_id: str, amount: int) -> None:
-        changes = self.unit.pending.grant_changes
-        key = self.account_id, grant_id
-        changes[key] = changes.get(key, 0) + amount
         known = self._grants.get(grant_id)
         if known is not None:
             self._grants[grant_id] = replace(known, available=known.available + amount)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -76,30 +76,32 @@ class GrantStore:
         rows = self._connection.execute(
             select(_table)
             .where(*self._own, LEFT, _table.c.expire_time <= now)
-            .order_by(_table.c.expire_time, _table.c.id)
+            # A plan's first: its next period must not begin beside what is left of this one.
+            .order_by(
+                _table.c.transaction_type != TransactionType.SUBSCRIPTION,
+                _table.c.expire_time,
+                _table.c.id,
+            )
             .limit(limit)
         )
         return [grant_from_row(row) for row in rows]
 
-    def revoke(self, grant_id: str, now: datetime) -> None:
+    def revoke(self, grant_id: str, now: datetime, reason: str, principal: str) -> None:
         """Ends a grant for ever; what is left of it is for the ledger to take."""
         self._connection.execute(
-            update(_table).where(*self._own, _table.c.id == grant_id).values(revoke_time=now)
+            update(_table)
+            .where(*self._own, _table.c.id == grant_id)
+            .values(revoke_time=now, revoke_reason=reason, revoke_principal=principal)
         )
 
     def rebuild(self) -> None:
         """Derives what is available of each grant anew from the entries."""
-        entries = schema.ledger_entries
-        derived = (
-            select(func.coalesce(func.sum(entries.c.amount), 0))
-            .where(
-                entries.c.account_id == _table.c.account_id,
-                entries.c.grant_id == _table.c.id,
-                entries.c.ledger_account == literal_column("'available'"),
+        for wrong in drifting(self._connection, [self._caller.account_id]):
+            self._connection.execute(
+                update(_table)
+                .where(*self._own, _table.c.id == wrong.id)
+                .values(available=wrong.derived)
             )
-            .scalar_subquery()
-        )
-        self._connection.execute(update(_table).where(*self._own).values(available=derived))
 
     def page(self, query: PageQuery, *, only_available: bool) -> Page:
         """The account's grants, newest first by default."""
@@ -138,7 +140,8 @@ def grants_from_rows(prefix: str = "") -> Callable[[Row[Any]], Grant]:
 
 grant_from_row = grants_from_rows()
 _USABLE = (
-    select(_table)
+    select(_table, schema.subscriptions.c.period_end_time)
+    .outerjoin(schema.subscriptions, schema.subscriptions.c.account_id == _table.c.account_id)
     .where(
         _table.c.account_id.in_(bindparam("accounts", expanding=True)),
         LEFT,
@@ -152,27 +155,31 @@ _USABLE = (
     .limit(BURNED_MAX)
 )
 _INSERT = insert(_table)
-_MOVE = (
-    update(_table)
-    .where(_table.c.account_id == bindparam("account"), _table.c.id == bindparam("grant"))
-    .values(available=_table.c.available + bindparam("moved"))
-)
+
+
+class Usable(NamedTuple):
+    """Grants with credits that can be reserved, and when the plan's period ends."""
+
+    grants: list[Grant]
+    period_end_time: datetime | None = None
 
 
 def usable(
     connection: Connection, account_ids: Collection[str], now: datetime
-) -> dict[str, list[Grant]]:
+) -> dict[str, Usable]:
     """Grants with credits that can be reserved, in burn order, BURNED_MAX of an account at most.
 
     Of many accounts only those are answered whose grants are known to be all there.
     """
-    found: dict[str, list[Grant]] = {}
+    found: dict[str, Usable] = {}
     parameters = {"accounts": padded(sorted(account_ids)), "now": now}
     rows = connection.execute(_USABLE, parameters).all()
     for row in rows:
-        found.setdefault(row.account_id, []).append(grant_from_row(row))
+        if row.account_id not in found:
+            found[row.account_id] = Usable([], row.period_end_time)
+        found[row.account_id].grants.append(grant_from_row(row))
     if len(rows) < BURNED_MAX:
-        return {account_id: found.get(account_id, []) for account_id in account_ids}
+        return {account_id: found.get(account_id, Usable([])) for account_id in account_ids}
     if len(account_ids) > 1:
         found.popitem()
     return found
@@ -184,12 +191,38 @@ def insert_all(connection: Connection, grants: Sequence[Grant]) -> None:
         connection.execute(_INSERT, [_columns(each) for each in grants])
 
 
-def move_all(connection: Connection, changes: Mapping[tuple[str, str], int]) -> None:
-    """Adds to what is available of grants, by account and grant."""
-    rows = [
-        {"account": account_id, "grant": grant_id, "moved": moved}
-        for (account_id, grant_id), moved in sorted(changes.items())
-        if moved
+class Drifting(NamedTuple):
+    """A grant of which the entries leave another amount than it says."""
+
+    account_id: str
+    id: str
+    derived: int
+    available: int
+
+
+def drifting(
+    connection: Connection, account_ids: Collection[str], limit: int | None = None
+) -> list[Drifting]:
+    """Grants of which more or less is left than the entries say: all entries are read once."""
+    entries = schema.ledger_entries
+    left = (
+        select(entries.c.grant_id, func.sum(entries.c.amount).label("available"))
+        .where(
+            entries.c.account_id.in_(account_ids),
+            entries.c.ledger_account == literal_column("'available'"),
+        )
+        .group_by(entries.c.grant_id)
+        .subquery()
+    )
+    derived = func.coalesce(left.c.available, 0)
+    statement = (
+        select(_table.c.account_id, _table.c.id, derived, _table.c.available)
+        .outerjoin(left, left.c.grant_id == _table.c.id)
+        .where(_table.c.account_id.in_(account_ids), _table.c.available != derived)
+        .order_by(_table.c.account_id, _table.c.id)
+        .limit(limit)
+    )
+    return [
+        Drifting(account_id, grant_id, int(expected), found)
+        for account_id, grant_id, expected, found in connection.execute(statement)
     ]
-    if rows:
-        connection.execute(_MOVE, rows)

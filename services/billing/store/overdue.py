@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, literal_column, select
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, Connection, literal_column, or_, select
 
 from services.billing import schema
 from services.billing.store.grants import LEFT
@@ -13,43 +16,56 @@ _grants = schema.grants
 _subscriptions = schema.subscriptions
 
 
+class Late(NamedTuple):
+    """Something overdue; the oldest come first, and those of one time by their ids."""
+
+    time: datetime
+    id: str
+    account_id: str
+
+
 class Overdue:
-    """What the sweepers see. Without a tenant: no call from outside reaches it."""
+    """What the sweepers see. Without a tenant: no call from outside reaches it.
+
+    All are reads, so that idle sweeps write nothing, and go on after what was seen last: what
+    nobody can end must not hide what comes behind it.
+    """
 
     def __init__(self, connection: Connection, moment: Moment) -> None:
         self._connection = connection
         self._moment = moment
 
-    def reservations(self, limit: int) -> list[tuple[str, str]]:
-        """Account and id of the oldest; a read, so that idle sweeps write nothing."""
-        rows = self._connection.execute(
-            select(_reservations.c.account_id, _reservations.c.id)
-            .where(
-                # A literal, as the partial index has it: with a parameter no planner would use it.
-                _reservations.c.state == literal_column("'open'"),
-                _reservations.c.expire_time <= self._moment(),
-            )
-            .order_by(_reservations.c.expire_time)
-            .limit(limit)
+    def reservations(self, after: Late | None, limit: int) -> list[Late]:
+        """Open reservations past their time."""
+        columns = _reservations.c
+        # A literal, as the partial index has it: with a parameter no planner would use it.
+        is_open = columns.state == literal_column("'open'")
+        return self._page(
+            (columns.expire_time, columns.id, columns.account_id), after, limit, is_open
         )
-        return sorted((account_id, id_) for account_id, id_ in rows)
 
-    def accounts_with_grants(self, limit: int) -> list[str]:
-        """Accounts that have credits of grants past their time."""
-        statement = (
-            select(_grants.c.account_id)
-            .where(LEFT, _grants.c.expire_time <= self._moment())
-            .order_by(_grants.c.expire_time)
-            .limit(limit)
-        )
-        return sorted(set(self._connection.scalars(statement)))
+    def grants(self, after: Late | None, limit: int) -> list[Late]:
+        """Grants past their time of which credits are left."""
+        columns = _grants.c
+        return self._page((columns.expire_time, columns.id, columns.account_id), after, limit, LEFT)
 
-    def accounts_with_periods(self, limit: int) -> list[str]:
+    def periods(self, after: Late | None, limit: int) -> list[Late]:
         """Accounts whose period has ended."""
-        statement = (
-            select(_subscriptions.c.account_id)
-            .where(_subscriptions.c.period_end_time <= self._moment())
-            .order_by(_subscriptions.c.period_end_time)
-            .limit(limit)
-        )
-        return list(self._connection.scalars(statement))
+        columns = _subscriptions.c
+        account = columns.account_id
+        return self._page((columns.period_end_time, account, account), after, limit)
+
+    def _page(
+        self,
+        of: tuple[Column[datetime], Column[str], Column[str]],
+        after: Late | None,
+        limit: int,
+        *conditions: ColumnElement[bool],
+    ) -> list[Late]:
+        time, tie, _ = of
+        found: list[Any] = [*conditions, time <= self._moment()]
+        if after is not None:
+            # The first is for the index, which has no ids.
+            found += [time >= after.time, or_(time > after.time, tie > after.id)]
+        statement = select(*of).where(*found).order_by(time, tie).limit(limit)
+        return [Late(*row) for row in self._connection.execute(statement)]

@@ -36,8 +36,6 @@ class Pending:
     grants: list[Grant] = field(default_factory=list)
     transactions: list[Transaction] = field(default_factory=list)
     balances: dict[str, AccountBooks] = field(default_factory=dict)
-    grant_changes: dict[tuple[str, str], int] = field(default_factory=dict)
-    """What is available more or less, by account and grant."""
     new_budgets: dict[tuple[str, str], Budget] = field(default_factory=dict)
     budgets: dict[tuple[str, str], Budget] = field(default_factory=dict)
     """By account and id, as these and the new ones are going to be."""
@@ -45,17 +43,10 @@ class Pending:
     heard: list[tuple[str, str]] = field(default_factory=list)
     """Consumer and id of each event that takes effect."""
     facts: list[Fact] = field(default_factory=list)
+    notes: int = 0
+    """Grows with everything that is noted, also where that replaces what was noted before."""
 
-    def size(self) -> int:
-        """Grows with everything that is noted."""
-        return (
-            len(self.reservations)
-            + len(self.settled)
-            + len(self.grants)
-            + len(self.transactions)
-            + len(self.balances)
-            + len(self.new_budgets)
-            + len(self.usage)
-            + len(self.heard)
-            + len(self.facts)
-        )
+    def note(self) -> Pending:
+        """What is to be noted goes into what this answers."""
+        self.notes += 1
+        return self

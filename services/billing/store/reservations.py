@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from chassis.caller import Caller
 from chassis.errors import NotFound
-from chassis.statements import as_tuples, matching
+from chassis.statements import as_tuples, matching, tuples
 from services.billing import schema
 from services.billing.domain import (
     SETTLE_REASON_CHARS,
@@ -86,12 +86,17 @@ _BY_IDS = _found(matching(_table, (_table.c.account_id, _table.c.id), "ids"))
 _ONE = select(_table).where(
     _table.c.account_id == bindparam("account"), _table.c.key == bindparam("of_key")
 )
-_FIRST_OF_RUN = (
+_RUNS, (_ACCOUNT, _RUN) = tuples("runs", 2)
+_FIRST_OF_RUNS = select(
+    _ACCOUNT,
+    _RUN,
     select(_table.c.api_key_id)
-    .where(_table.c.account_id == bindparam("account"), _table.c.run_id == bindparam("run"))
+    .where(_table.c.account_id == _ACCOUNT, _table.c.run_id == _RUN)
     .order_by(_table.c.create_time, _table.c.id)
     .limit(1)
-)
+    .correlate(_RUNS)
+    .scalar_subquery(),
+).select_from(_RUNS)
 _INSERT = insert(_table)
 _SETTLED = ("state", "credits_charged", "settle_time", "settle_reason")
 _SETTLE = (
@@ -128,9 +133,15 @@ def held_by_ids(connection: Connection, account_id: str, ids: Collection[str]) -
     return _grouped(connection.execute(_BY_IDS, {"ids": found}))
 
 
-def api_key_of_run(connection: Connection, account_id: str, run_id: str) -> str | None:
-    """The API key behind a run's first reservation; None for a run without any."""
-    return connection.execute(_FIRST_OF_RUN, {"account": account_id, "run": run_id}).scalar()
+def api_keys_of_runs(
+    connection: Connection, runs: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], str | None]:
+    """The API keys behind the first reservations of runs, each with its account; None for a run
+    without any."""
+    if not runs:
+        return {}
+    rows = connection.execute(_FIRST_OF_RUNS, {"runs": as_tuples(runs)})
+    return {(account_id, run_id): api_key_id for account_id, run_id, api_key_id in rows}
 
 
 def insert_all(connection: Connection, made: Sequence[tuple[Reservation, str]]) -> None:

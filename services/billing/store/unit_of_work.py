@@ -6,7 +6,7 @@ statements, and holds its locks no longer than for these.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from chassis import inbox
 from chassis.caller import Caller
 from chassis.outbox import Outbox
-from services.billing.domain import BudgetScope, Operation, Price
+from services.billing.domain import Balance, BudgetScope, Operation, Price
 from services.billing.store import balances, budgets, grants, ledger, reservations, usage
 from services.billing.store.books import AccountBooks
 from services.billing.store.catalogue import CatalogueStore
@@ -48,7 +48,7 @@ class UnitOfWork:
     @property
     def progress(self) -> int:
         """How much has been noted so far, written or not."""
-        return self._written + self.pending.size()
+        return self._written + self.pending.notes
 
     def keep(self) -> None:
         """Says that what was noted so far stands, whatever becomes of the call that noted it."""
@@ -68,6 +68,18 @@ class UnitOfWork:
             balances.BalanceStore(self.connection, caller).lock()
         if missing:
             found = balances.lock_all(self.connection, wanted)
+        self._open(found)
+
+    def open_free(self, account_ids: Iterable[str]) -> set[str]:
+        """Locks accounts as `open` does, without waiting for anybody; answers those it opened.
+
+        The others are locked by somebody, or the row to be locked is missing.
+        """
+        found = balances.lock_all(self.connection, set(account_ids), wait=False)
+        self._open(found)
+        return set(found)
+
+    def _open(self, found: Mapping[str, tuple[Balance, int]]) -> None:
         for account_id, (balance, low_at) in found.items():
             self._books[account_id] = AccountBooks(self, account_id, balance, low_at)
 
@@ -86,7 +98,7 @@ class UnitOfWork:
     def note_heard(self, event: tuple[str, str]) -> None:
         """Notes that an event takes effect."""
         self._heard.add(event)
-        self.pending.heard.append(event)
+        self.pending.note().heard.append(event)
 
     def load_prices(self, operations: Collection[Operation]) -> None:
         """Looks up prices in force, and the time in the same round trip."""
@@ -113,15 +125,15 @@ class UnitOfWork:
     def load_api_keys(self, runs: Collection[tuple[str, str]]) -> None:
         """Looks up which API key is behind runs, each with its account."""
         self.flush()
-        for account_id, run_id in runs:
-            found = reservations.api_key_of_run(self.connection, account_id, run_id)
-            self._books[account_id].learn_api_key(run_id, found)
+        found = reservations.api_keys_of_runs(self.connection, runs)
+        for (account_id, run_id), api_key_id in found.items():
+            self._books[account_id].learn_api_key(run_id, api_key_id)
 
     def load_usable_grants(self, account_ids: Collection[str]) -> None:
         """Looks up grants that have credits left."""
         self.flush()
         for account_id, found in grants.usable(self.connection, account_ids, self.now).items():
-            self._books[account_id].learn_usable(found)
+            self._books[account_id].learn_usable(found.grants, found.period_end_time)
 
     def load_budgets(self, scopes: Collection[tuple[str, BudgetScope, str]]) -> None:
         """Looks up budgets by account, scope and what they are for."""
@@ -133,10 +145,10 @@ class UnitOfWork:
 
     def flush(self) -> None:
         """Writes what was noted since the last time, each table in one statement."""
-        if not self.pending.size():
+        if not self.pending.notes:
             return
         noted, self.pending = self.pending, Pending()
-        self._written += noted.size()
+        self._written += noted.notes
         connection = self.connection
         reservations.insert_all(connection, noted.reservations)
         reservations.settle_all(connection, noted.settled)
@@ -146,7 +158,6 @@ class UnitOfWork:
             connection,
             [(each.account_id, each.balance, each.low_at) for each in noted.balances.values()],
         )
-        grants.move_all(connection, noted.grant_changes)
         budgets.insert_all(connection, noted.new_budgets)
         budgets.set_all(connection, noted.budgets)
         usage.insert_all(connection, noted.usage)

@@ -2,9 +2,7 @@
 
 import asyncio
 
-
-class Died(BaseException):
-    """The process was gone; nobody heard an answer."""
+from tests.billing.faults import Died
 
 
 class Cut:

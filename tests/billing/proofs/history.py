@@ -119,16 +119,16 @@ async def write_history(database, account, grant_id, pairs):
                 # Without guards: their plans, made while tables are empty, would read them whole
                 # for each row. That the books are right is checked afterwards.
                 connection.execute(text("SET LOCAL session_replication_role = replica"))
+                connection.execute(
+                    text("UPDATE grants SET available = available - :n WHERE id = :id"),
+                    {"n": spent, "id": grant_id},
+                )
             connection.execute(
                 text(
                     "UPDATE account_balances SET available = available - :n, spent = spent + :n"
                     " WHERE account_id = :account"
                 ),
                 {"n": spent, "account": account},
-            )
-            connection.execute(
-                text("UPDATE grants SET available = available - :n WHERE id = :id"),
-                {"n": spent, "id": grant_id},
             )
             for sql in statements(connection.dialect.name, grant_id):
                 asked = {name: bounds[name] for name in bounds if f":{name}" in sql}

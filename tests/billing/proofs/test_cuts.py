@@ -1,16 +1,20 @@
 """Every operation cut at every await: afterwards the books agree, and the same call, made again,
 has one effect."""
 
+import asyncio
+
 import pytest
 
 from services.billing import schema
 from services.billing.domain import BudgetScope
 from tests.billing.conftest import Billing
+from tests.billing.faults import Died, dying_at, statements
 from tests.billing.proofs import books
-from tests.billing.proofs.cutting import Died, Mortal, cut
+from tests.billing.proofs.cutting import Mortal, cut
 from tests.billing.proofs.operations import Actor, answer, prepare
 
 AWAITS_MAX = 200
+STATEMENTS_MAX = 100
 HELD = {"quantity": 6, "site": "site-1", "run": "run-1", "api_key": "key-1", "words": False}
 HISTORY = (
     ("open", {}),
@@ -41,7 +45,7 @@ CALLS = {
     "expiry": (("sweep", {}), 3, {"ledger_transactions": 3}),
     # The old grant lapses, and the new one comes.
     "renewal": (("sweep_periods", {}), LATE, {"grants": 1, "ledger_transactions": 2}),
-    "lapse": (("sweep_grants", {}), LATE, {"ledger_transactions": 1}),
+    "lapse": (("sweep_grants", {}), LATE, {"grants": 1, "ledger_transactions": 2}),
     "purchase": (
         (
             "grant",
@@ -135,6 +139,35 @@ async def test_a_call_cut_at_some_awaits_has_one_effect(billing, frozen, name):
 @pytest.mark.parametrize("name", CALLS)
 async def test_a_call_cut_at_any_await_has_one_effect(billing, frozen, name):
     await cut_everywhere(World(billing, frozen), name, 1)
+
+
+async def dead_everywhere(world, name, stride):
+    operation, hours, added = CALLS[name]
+    for number in range(1, STATEMENTS_MAX, stride):
+        actor = await world.begin(hours)
+        before = await world.counts(actor)
+        call = await prepare(actor, operation)
+        with statements(world.billing, dying_at(number)) as seen:
+            heard = await asyncio.gather(call(world.billing), return_exceptions=True)
+        if len(seen) >= number:
+            assert isinstance(heard[0], BaseException)
+            assert await world.counts(actor) == before
+        await world.end(actor, call, before, added)
+        if len(seen) < number:
+            return
+    pytest.fail("there are more statements than were met")
+
+
+@pytest.mark.parametrize("name", ["reserve", "renewal", "refund"])
+async def test_a_process_that_dies_before_some_statements_leaves_one_effect(billing, frozen, name):
+    await dead_everywhere(World(billing, frozen), name, 11)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_process_that_dies_before_any_statement_leaves_one_effect(billing, frozen, name):
+    await dead_everywhere(World(billing, frozen), name, 1)
 
 
 async def test_a_process_that_dies_around_a_commit_leaves_one_effect(billing, frozen):

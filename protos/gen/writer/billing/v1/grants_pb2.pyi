@@ -37,6 +37,8 @@ class Grant(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_REASON_FIELD_NUMBER: _builtins.int
+    REVOKE_ACTOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7."""
     transaction_type: _credits_pb2.CreditTransaction.Type.ValueType
@@ -53,6 +55,10 @@ class Grant(_message.Message):
     """Who caused it, as CreditTransaction.actor."""
     transaction_id: _builtins.str
     """The ledger transaction that brought the credits."""
+    revoke_reason: _builtins.str
+    """Why what was left was taken back, as the operator put it."""
+    revoke_actor: _builtins.str
+    """Who took it back, as CreditTransaction.actor; empty when it was not."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When what is left expires; absent when it does not."""
@@ -79,10 +85,12 @@ class Grant(_message.Message):
         actor: _builtins.str = ...,
         transaction_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_reason: _builtins.str = ...,
+        revoke_actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "available", b"available", "create_time", b"create_time", "credits", b"credits", "expire_time", b"expire_time", "id", b"id", "priority", b"priority", "reason", b"reason", "revoke_time", b"revoke_time", "transaction_id", b"transaction_id", "transaction_type", b"transaction_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "available", b"available", "create_time", b"create_time", "credits", b"credits", "expire_time", b"expire_time", "id", b"id", "priority", b"priority", "reason", b"reason", "revoke_actor", b"revoke_actor", "revoke_reason", b"revoke_reason", "revoke_time", b"revoke_time", "transaction_id", b"transaction_id", "transaction_type", b"transaction_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,7 +221,9 @@ class RevokeGrantRequest(_message.Message):
     id: _builtins.str
     """Id of the grant."""
     reason: _builtins.str
-    """Why; kept with the transaction. 1 to 500 characters."""
+    """Why; kept with the grant and with each transaction that takes something back. 1 to 500
+    characters.
+    """
     def __init__(
         self,
         *,

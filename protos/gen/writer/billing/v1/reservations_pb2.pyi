@@ -391,7 +391,9 @@ class UsageDetail(_message.Message):
     object_id: _builtins.str
     """Id of the thing that came out."""
     provider_cost_micro_usd: _builtins.int
-    """What the provider charged in millionths of a US dollar; absent when unknown."""
+    """What the provider charged in millionths of a US dollar, as far as the caller was told;
+    absent when unknown. Events of finished work do not carry it.
+    """
     def __init__(
         self,
         *,
@@ -422,7 +424,7 @@ class VoidReservationRequest(_message.Message):
     key: _builtins.str
     """Key of the reservation."""
     reason: _builtins.str
-    """Why; kept with the transaction."""
+    """Why; kept with the reservation, for whoever looks into the database."""
     def __init__(
         self,
         *,

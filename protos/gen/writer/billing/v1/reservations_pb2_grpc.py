@@ -93,7 +93,8 @@ class ReservationServiceServicer:
         """Charges what was used, at most what was reserved; the rest returns.
 
         Idempotent: a committed or voided reservation answers how it was settled. From its
-        expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
+        expire_time on a commit is refused with RESERVATION_EXPIRED, and the call that came too late
+        is noted as usage of 0 credits. An unknown key is refused with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,8 @@ class ReservationServiceStub:
     """Charges what was used, at most what was reserved; the rest returns.
 
     Idempotent: a committed or voided reservation answers how it was settled. From its
-    expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
+    expire_time on a commit is refused with RESERVATION_EXPIRED, and the call that came too late
+    is noted as usage of 0 credits. An unknown key is refused with NOT_FOUND.
     """
     VoidReservation: _grpc.UnaryUnaryMultiCallable[_reservations_pb2.VoidReservationRequest, _reservations_pb2.Reservation]
     """Gives everything back. Idempotent: a settled reservation answers how it was settled. An
@@ -85,7 +86,8 @@ class ReservationServiceAsyncStub(ReservationServiceStub):
     """Charges what was used, at most what was reserved; the rest returns.
 
     Idempotent: a committed or voided reservation answers how it was settled. From its
-    expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
+    expire_time on a commit is refused with RESERVATION_EXPIRED, and the call that came too late
+    is noted as usage of 0 credits. An unknown key is refused with NOT_FOUND.
     """
     VoidReservation: _aio.UnaryUnaryMultiCallable[_reservations_pb2.VoidReservationRequest, _reservations_pb2.Reservation]  # type: ignore[assignment]
     """Gives everything back. Idempotent: a settled reservation answers how it was settled. An
@@ -133,7 +135,8 @@ class ReservationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Charges what was used, at most what was reserved; the rest returns.
 
         Idempotent: a committed or voided reservation answers how it was settled. From its
-        expire_time on a commit is refused with RESERVATION_EXPIRED, an unknown key with NOT_FOUND.
+        expire_time on a commit is refused with RESERVATION_EXPIRED, and the call that came too late
+        is noted as usage of 0 credits. An unknown key is refused with NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -54,7 +54,9 @@ class UsageRecord(_message.Message):
     completion_tokens: _builtins.int
     """Tokens received."""
     provider_cost_micro_usd: _builtins.int
-    """What the provider charged in millionths of a US dollar; absent when unknown."""
+    """What the provider charged in millionths of a US dollar, as CommitReservation reported it;
+    absent when unknown, as it is for work that was reported by an event.
+    """
     object_id: _builtins.str
     """Id of the thing paid for: a generation, a set of prompts or an image."""
     transaction_id: _builtins.str
@@ -221,7 +223,9 @@ class UsageSum(_message.Message):
     completion_tokens: _builtins.float
     """Tokens received; a whole number that may need more than 32 bits."""
     provider_cost_micro_usd: _builtins.float
-    """What providers charged in millionths of a US dollar, as far as it is known; a whole number."""
+    """What providers charged in millionths of a US dollar: the sum of the records that know it,
+    0 where none does; a whole number.
+    """
     def __init__(
         self,
         *,

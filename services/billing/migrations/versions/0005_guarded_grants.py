@@ -1,0 +1,103 @@
+"""The database itself moves what is left of a grant, so that its bounds hold for whoever writes
+entries; replacing rows is no way round the guards on SQLite; a revocation keeps who and why; what
+is overdue is found page by page."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for name, chars in (("revoke_reason", 500), ("revoke_principal", 128)):
+        op.add_column(
+            "grants", sa.Column(name, sa.String(chars), nullable=False, server_default="")
+        )
+    index_overdue()
+    if op.get_bind().dialect.name == "sqlite":
+        guard_sqlite()
+    else:
+        guard_postgresql()
+
+
+def index_overdue() -> None:
+    for table, name, columns, rule in (
+        ("reservations", "open_expire_time", ["expire_time", "id"], "state = 'open'"),
+        ("grants", "expire_time", ["expire_time", "id"], "available > 0"),
+        ("subscriptions", "period_end_time", ["period_end_time", "account_id"], None),
+    ):
+        index = f"ix_{table}_{name}"
+        where = None if rule is None else sa.text(rule)
+        op.drop_index(index, table)
+        op.create_index(index, table, columns, sqlite_where=where, postgresql_where=where)
+
+
+def guard_sqlite() -> None:
+    # INSERT OR REPLACE deletes without firing the triggers that refuse deletion: every row that
+    # it could delete has to be looked for, whichever of its unique keys is met.
+    op.execute("DROP TRIGGER ledger_transactions_refuse_replace")
+    op.execute(
+        """
+        CREATE TRIGGER ledger_transactions_refuse_replace BEFORE INSERT ON ledger_transactions
+        WHEN EXISTS (SELECT 1 FROM ledger_transactions WHERE id = NEW.id)
+            OR EXISTS (
+                SELECT 1 FROM ledger_transactions
+                WHERE account_id = NEW.account_id AND request_key = NEW.request_key
+            )
+        BEGIN SELECT RAISE(ABORT, 'ledger_transactions is append-only'); END
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER prices_refuse_replace BEFORE INSERT ON prices
+        WHEN EXISTS (SELECT 1 FROM prices WHERE id = NEW.id)
+            OR EXISTS (
+                SELECT 1 FROM prices
+                WHERE operation = NEW.operation AND variant = NEW.variant
+                    AND version = NEW.version
+            )
+        BEGIN SELECT RAISE(ABORT, 'prices is append-only'); END
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER ledger_transactions_move_grants AFTER INSERT ON ledger_transactions
+        BEGIN
+            UPDATE grants SET available = grants.available + moved.amount
+            FROM ledger_entries AS moved
+            WHERE moved.transaction_id = NEW.id AND moved.ledger_account = 'available'
+                AND grants.id = moved.grant_id;
+        END
+        """
+    )
+
+
+def guard_postgresql() -> None:
+    # In the trigger that seals: each one more is called for each row.
+    op.execute(
+        """
+        CREATE OR REPLACE FUNCTION seal_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF (
+                SELECT count(*) < 2
+                    OR sum(CASE WHEN ledger_account IN ('available', 'reserved')
+                           THEN amount ELSE 0 END) <> NEW.amount
+                    OR min(account_id) <> NEW.account_id OR max(account_id) <> NEW.account_id
+                FROM ledger_entries WHERE transaction_id = NEW.id
+            ) OR EXISTS (
+                SELECT 1 FROM ledger_entries WHERE transaction_id = NEW.id
+                GROUP BY grant_id HAVING sum(amount) <> 0
+            ) THEN
+                RAISE EXCEPTION 'the ledger transaction does not balance';
+            END IF;
+            UPDATE grants SET available = grants.available + moved.amount
+            FROM ledger_entries AS moved
+            WHERE moved.transaction_id = NEW.id AND moved.ledger_account = 'available'
+                AND grants.id = moved.grant_id;
+            RETURN NULL;
+        END $$
+        """
+    )
