@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
+
+from chassis import clock
 
 # Every attribute that a formatter may ask for.
 _NOWHERE = vars(logging.LogRecord("", logging.INFO, "", 0, "", None, None))
@@ -20,4 +21,4 @@ class Line(logging.LogRecord):
         # Not the inherited one, which looks up and computes what no line of ours says.
         self.__dict__.update(_NOWHERE)
         self.__dict__.update(fields)
-        self.name, self.msg, self.created = name, message, time.time()
+        self.name, self.msg, self.created = name, message, clock.now().timestamp()
