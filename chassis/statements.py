@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import (
     Boolean,
     Column,
@@ -16,8 +17,11 @@ from sqlalchemy import (
     FromClause,
     String,
     Table,
+    TextClause,
     and_,
     bindparam,
+    insert,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -44,11 +48,31 @@ def insert_all_if_absent(
     connection.execute(_if_absent(connection.dialect.name, table), rows)
 
 
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts rows that have all columns in one statement, for which triggers are called once.
+
+    On PostgreSQL an execution with many rows is many statements.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(table), rows)
+    else:
+        connection.execute(_from_json(table), {"rows": orjson.dumps(rows).decode()})
+
+
+@functools.cache
+def _from_json(table: Table) -> TextClause:
+    columns = ", ".join(column.name for column in table.columns)
+    return text(
+        f"INSERT INTO {table.name} ({columns}) SELECT {columns} "  # noqa: S608  our own names
+        f"FROM jsonb_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS JSONB))"
+    )
+
+
 @functools.cache
 def _if_absent(dialect: str, table: Table) -> Executable:
     # Made once: a statement that is made anew is also compiled, or at least looked up, anew.
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return insert(table).on_conflict_do_nothing()
+    insert_into = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert_into(table).on_conflict_do_nothing()
 
 
 def padded(values: Collection[_T]) -> list[_T]:

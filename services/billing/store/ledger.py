@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, literal_column, or_, select
 
 from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
+from chassis.statements import insert_rows
 from services.billing import schema
 from services.billing.domain import Share, TransactionType
 from services.billing.ledger import LedgerAccount, Transaction
@@ -17,11 +18,9 @@ from services.billing.store.rows import values_of
 
 _transactions = schema.ledger_transactions
 _entries = schema.ledger_entries
-_columns = values_of([column.name for column in _transactions.columns])
+_columns = values_of([str(column.name) for column in _transactions.columns])
 # A literal, as the partial indexes have it: with a parameter no planner would use them.
 _LISTED = _transactions.c.amount != literal_column("0")
-_INSERT_ENTRIES = insert(_entries)
-_INSERT_TRANSACTIONS = insert(_transactions)
 
 
 class LedgerStore:
@@ -117,21 +116,16 @@ def write_all(connection: Connection, transactions: Sequence[Transaction]) -> No
     if not transactions:
         return
     # Entries go first: the insert of their transaction checks and seals them.
-    connection.execute(
-        _INSERT_ENTRIES,
-        [
-            {
-                "transaction_id": each.id,
-                "account_id": each.account_id,
-                "ledger_account": entry.ledger_account,
-                "grant_id": entry.grant_id,
-                "amount": entry.amount,
-            }
-            for each in transactions
-            for entry in each.entries
-        ],
-    )
-    connection.execute(
-        _INSERT_TRANSACTIONS,
-        [_columns(each) for each in transactions],
-    )
+    entries = [
+        {
+            "transaction_id": each.id,
+            "account_id": each.account_id,
+            "ledger_account": entry.ledger_account,
+            "grant_id": entry.grant_id,
+            "amount": entry.amount,
+        }
+        for each in transactions
+        for entry in each.entries
+    ]
+    insert_rows(connection, _entries, entries)
+    insert_rows(connection, _transactions, [_columns(each) for each in transactions])

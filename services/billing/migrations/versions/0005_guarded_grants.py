@@ -76,28 +76,73 @@ def guard_sqlite() -> None:
 
 
 def guard_postgresql() -> None:
-    # In the trigger that seals: each one more is called for each row.
+    # For all rows of a statement at once: a group writes its transactions in one, and a grant that
+    # many of them use is moved once.
+    op.execute("DROP TRIGGER ledger_entries_refuse_sealed ON ledger_entries")
+    op.execute("DROP TRIGGER ledger_transactions_seal ON ledger_transactions")
+    op.execute("DROP FUNCTION refuse_sealed")
+    op.execute("DROP FUNCTION seal_transaction")
+    # Row by row within: a session plans these statements once, maybe while the tables are still
+    # empty, and a plan that joins whole tables would stay when they are not.
     op.execute(
         """
-        CREATE OR REPLACE FUNCTION seal_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION refuse_sealed() RETURNS trigger LANGUAGE plpgsql
+        SET enable_seqscan = off AS $$
         BEGIN
-            IF (
-                SELECT count(*) < 2
-                    OR sum(CASE WHEN ledger_account IN ('available', 'reserved')
-                           THEN amount ELSE 0 END) <> NEW.amount
-                    OR min(account_id) <> NEW.account_id OR max(account_id) <> NEW.account_id
-                FROM ledger_entries WHERE transaction_id = NEW.id
-            ) OR EXISTS (
-                SELECT 1 FROM ledger_entries WHERE transaction_id = NEW.id
-                GROUP BY grant_id HAVING sum(amount) <> 0
-            ) THEN
-                RAISE EXCEPTION 'the ledger transaction does not balance';
+            PERFORM FROM added CROSS JOIN LATERAL (
+                SELECT FROM ledger_transactions WHERE id = added.transaction_id OFFSET 0
+            ) AS found;
+            IF FOUND THEN
+                RAISE EXCEPTION 'the ledger transaction is sealed';
             END IF;
-            UPDATE grants SET available = grants.available + moved.amount
-            FROM ledger_entries AS moved
-            WHERE moved.transaction_id = NEW.id AND moved.ledger_account = 'available'
-                AND grants.id = moved.grant_id;
             RETURN NULL;
         END $$
         """
+    )
+    op.execute(
+        "CREATE TRIGGER ledger_entries_refuse_sealed AFTER INSERT ON ledger_entries "
+        "REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed()"
+    )
+    op.execute(
+        """
+        CREATE FUNCTION seal_transactions() RETURNS trigger LANGUAGE plpgsql
+        SET enable_seqscan = off AS $$
+        DECLARE
+            moved record;
+        BEGIN
+            PERFORM FROM sealed CROSS JOIN LATERAL (
+                SELECT count(*) AS entries, min(account_id) AS first, max(account_id) AS last,
+                    sum(CASE WHEN ledger_account IN ('available', 'reserved')
+                        THEN amount ELSE 0 END) AS amount
+                FROM ledger_entries WHERE transaction_id = sealed.id
+            ) AS found
+            WHERE found.entries < 2 OR found.amount <> sealed.amount
+                OR found.first <> sealed.account_id OR found.last <> sealed.account_id;
+            IF FOUND THEN
+                RAISE EXCEPTION 'the ledger transaction does not balance';
+            END IF;
+            PERFORM FROM sealed CROSS JOIN LATERAL (
+                SELECT FROM ledger_entries WHERE transaction_id = sealed.id
+                GROUP BY grant_id HAVING sum(amount) <> 0 OFFSET 0
+            ) AS found;
+            IF FOUND THEN
+                RAISE EXCEPTION 'the ledger transaction does not balance';
+            END IF;
+            FOR moved IN
+                SELECT found.grant_id, sum(found.amount) AS amount
+                FROM sealed CROSS JOIN LATERAL (
+                    SELECT grant_id, amount FROM ledger_entries
+                    WHERE transaction_id = sealed.id AND ledger_account = 'available' OFFSET 0
+                ) AS found
+                GROUP BY found.grant_id HAVING sum(found.amount) <> 0
+            LOOP
+                UPDATE grants SET available = available + moved.amount WHERE id = moved.grant_id;
+            END LOOP;
+            RETURN NULL;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER ledger_transactions_seal AFTER INSERT ON ledger_transactions "
+        "REFERENCING NEW TABLE AS sealed FOR EACH STATEMENT EXECUTE FUNCTION seal_transactions()"
     )
