@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from writer.identity.v1 import audit_pb2, identity_pb2, invitations_pb2, sites_pb2
 
 from chassis.errors import InvalidFields, Violation
+from chassis.etags import etag_of
 from chassis.ids import derived_id
 from chassis.times import to_timestamp
 from gateway.identity.domain import (
@@ -98,7 +99,7 @@ def account_to_proto(account: Account) -> identity_pb2.Account:
         status=identity_pb2.Account.Status.Value(account.status),
         create_time=to_timestamp(account.create_time),
         allowed_origins=account.allowed_origins,
-        etag=str(account.revision),
+        etag=etag_of(account.revision, account.guarded),
         update_time=to_timestamp(account.update_time),
     )
 
@@ -114,7 +115,7 @@ def user_to_proto(user: User) -> identity_pb2.User:
         active_site_id=user.active_site_id,
         granted_site_ids=user.granted_sites,
         deactivate_time=to_timestamp(user.deactivate_time),
-        etag=str(user.revision),
+        etag=etag_of(user.revision, user.guarded),
         update_time=to_timestamp(user.update_time),
     )
 

@@ -71,6 +71,16 @@ class Account:
         """Whether any credential of the account counts."""
         return self.status in USABLE
 
+    @property
+    def guarded(self) -> dict[str, object]:
+        """What its etag guards; new fields come last."""
+        return {
+            "name": self.name,
+            # Databases sort texts each in their own way.
+            "allowed_origins": sorted(self.allowed_origins),
+            "status": self.status,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
@@ -96,6 +106,17 @@ class User:
     def allowed_sites(self) -> tuple[str, ...] | None:
         """The only sites that the user may see; None means all of the account."""
         return self.granted_sites if self.role in GRANTED_ROLES else None
+
+    @property
+    def guarded(self) -> dict[str, object]:
+        """What its etag guards; new fields come last."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "active_site_id": self.active_site_id,
+            "granted_site_ids": self.granted_sites,
+            "deactivate_time": self.deactivate_time,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

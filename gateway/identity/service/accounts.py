@@ -9,10 +9,10 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection
 from writer.events.v1 import identity_pb2 as events
 
-from chassis import clock
+from chassis import clock, etags
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.errors import EtagMismatch, InvalidTransition, NotFound
+from chassis.errors import InvalidTransition, NotFound
 from chassis.outbox import Outbox
 from gateway.identity.domain import Account, AccountStatus, Deed, normal_origin
 from gateway.identity.errors import NotAnOrigin
@@ -48,8 +48,7 @@ class Accounts:
         def work(connection: Connection) -> Account:
             store, now = AccountStore(connection), clock.now()
             account = store.locked(caller.account_id)
-            if etag and etag != str(account.revision):
-                raise EtagMismatch("account", str(account.revision))
+            etags.require(etag, "account", account.revision, account.guarded)
             changed = replace(
                 account,
                 name=account.name if name is None else name.strip(),

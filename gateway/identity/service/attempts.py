@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +20,7 @@ from chassis import clock
 from chassis.database import Database
 from gateway.addresses import address_key
 from gateway.identity.domain import Member
-from gateway.identity.errors import TooManyAttempts
+from gateway.identity.errors import TooManyAttempts, TooManyPasswords
 from gateway.identity.store import attempts as store
 from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.attempts import Limit
@@ -59,8 +61,20 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, email: str, address: str) -> Attempt:
-        """Counts a try before its password is looked at. Raises TooManyAttempts."""
+    @asynccontextmanager
+    async def one(self, email: str, address: str) -> AsyncIterator[Attempt]:
+        """A try, counted before its password is looked at; not where there was no time to look.
+
+        Raises TooManyAttempts.
+        """
+        attempt = await self._begin(email, address)
+        try:
+            yield attempt
+        except TooManyPasswords:
+            await self._database.write(lambda c: store.give_back(c, attempt.limits))
+            raise
+
+    async def _begin(self, email: str, address: str) -> Attempt:
         now = clock.now()
 
         def work(connection: Connection) -> tuple[Attempt, datetime | None]:

@@ -123,28 +123,27 @@ class Invitations:
     async def accept_invitation(
         self, token: str, password: str, name: str, caller: Caller
     ) -> Session:
-        """Makes the invited user and signs them in; again with the same password, only the latter.
+        """Makes the invited user and signs them in; a repeat is a login.
 
-        Raises InvalidCredential, TokenExpired, EmailTaken, AccountInactive.
+        Raises InvalidCredential, TokenExpired, EmailTaken, and what a login raises.
         """
         shown = one_time.read(one_time.INVITATION, token)
         if shown is None:
             raise InvalidCredential
         invitation = await self._database.read(lambda c: _open_invitation(c, shown))
+        made_with = None
         if not invitation.user_id:
-            password_hash = await self._passwords.hash(password)
+            made_with = password_hash = await self._passwords.hash(password)
             invitation = await self._database.write(
                 lambda c: _accept(c, shown, password_hash, name.strip(), caller)
             )
         member = await self._database.read(lambda c: _member(c, invitation))
-        # Also right after it was made: of two that accept at once only one has set the password.
-        if not await self._passwords.matches(password, member.user.password_hash):
-            raise InvalidCredential
-        return await self._sessions.start(member, caller)
+        # Of two that accept at once only one has set the password.
+        return await self._sessions.begin(member, password, made_with, caller)
 
 
 def _open_invitation(connection: Connection, shown: one_time.Presented) -> Invitation:
-    """The invitation of a token; one that was accepted is answered to who has its password."""
+    """The invitation of a token; one that was accepted is answered to who can log in."""
     invitation = invitation_by_id(connection, shown.id)
     if invitation is None or not one_time.matches(shown.secret, invitation.secret_hash):
         raise InvalidCredential

@@ -74,15 +74,16 @@ class Registrations:
     async def register(
         self, asked: Registration, caller: Caller, reply: Reply[User, Any]
     ) -> Session:
-        """Makes the account and signs its owner in. Raises EmailTaken, RequestIdReused.
+        """Makes the account and signs its owner in.
 
         `reply` remembers that the request was answered, but neither password nor token; a
-        repeat proves itself with the password again and gets a token of its own.
+        repeat is a login, and gets a token of its own. Raises EmailTaken, RequestIdReused, also
+        for another password, TooManyAttempts, AccountInactive.
         """
         ids = Ids.of(normal_email(asked.email), reply.request_id)
-        password_hash = ""
+        made_with = None
         if not await self._database.read(lambda c: _answered(c, asked, reply)):
-            password_hash = await self._passwords.hash(asked.password)
+            made_with = password_hash = await self._passwords.hash(asked.password)
             who = Caller.service(ISSUER, account_id=ids.account, request_id=reply.request_id)
             await self._billing.open_account(who)
             owner = replace(caller, account_id=ids.account, principal=f"user:{ids.user}")
@@ -92,13 +93,11 @@ class Registrations:
         member = await self._database.read(lambda c: AccountStore(c).by_id(ids.account, ids.user))
         if member is None:
             raise WrongCredentials
-        # Hashes are salted: only the one that this very call has stored can be equal.
-        repeated = member.user.password_hash != password_hash
-        if repeated and not await self._passwords.matches(
-            asked.password, member.user.password_hash
-        ):
-            raise RequestIdReused
-        return await self._sessions.start(member, caller)
+        try:
+            return await self._sessions.begin(member, asked.password, made_with, caller)
+        except WrongCredentials as error:
+            # The password is part of the request, though nothing is remembered of it.
+            raise RequestIdReused from error
 
 
 def _answered(connection: Connection, asked: Registration, reply: Reply[User, Any]) -> bool:

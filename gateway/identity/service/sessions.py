@@ -66,20 +66,30 @@ class Sessions:
 
         Whether the address is known shows neither in the answer nor in its time.
         """
-        attempt = await self._attempts.begin(normal_email(email), caller.client_address)
-        member = attempt.member
-        known_hash = member.user.password_hash if member else None
-        if not await self._passwords.matches(password, known_hash) or member is None:
-            raise WrongCredentials
+        async with self._attempts.one(normal_email(email), caller.client_address) as attempt:
+            member = attempt.member
+            known_hash = member.user.password_hash if member else None
+            if not await self._passwords.matches(password, known_hash) or member is None:
+                raise WrongCredentials
         if not member.account.usable:
             # The password was right; what keeps them out is told to nobody else.
             await self._database.write(lambda connection: settle(connection, attempt))
-        return await self.start(member, caller, attempt=attempt)
+        return await self._start(member, caller, attempt)
 
-    async def start(
-        self, member: Member, caller: Caller, *, attempt: Attempt | None = None
+    async def begin(
+        self, member: Member, password: str, made_with: str | None, caller: Caller
     ) -> Session:
-        """A session for somebody who has just proved who they are."""
+        """The session that the making of a user is answered with. Raises what `login` raises.
+
+        `made_with` is the hash that this very call has stored, if any. Hashes are salted, so
+        only its own can be equal; whoever repeats the call, or raced it, has to log in.
+        """
+        if made_with is not None and member.user.password_hash == made_with:
+            return await self._start(member, caller, None)
+        return await self.login(member.user.email, password, caller)
+
+    async def _start(self, member: Member, caller: Caller, attempt: Attempt | None) -> Session:
+        """A session for who has proved to know the password, or has just set it."""
         if member.user.deactivate_time is not None:
             raise WrongCredentials
         if not member.account.usable:
@@ -101,8 +111,7 @@ class Sessions:
                 raise WrongCredentials
             if attempt is not None:
                 settle(connection, attempt)
-                deed = Deed(action="session.started", object_id=opened.id)
-                AuditStore(connection, who).record(deed)
+            AuditStore(connection, who).record(Deed(action="session.started", object_id=opened.id))
             SessionStore(connection).open(opened, token)
 
         await self._database.write(work)
@@ -159,10 +168,10 @@ class Sessions:
         )
         if member is None:
             raise InvalidCredential
-        attempt = await self._attempts.begin(member.user.email, caller.client_address)
-        if not await self._passwords.matches(current, member.user.password_hash):
-            raise WrongPassword
-        new_hash = await self._passwords.hash(new)
+        async with self._attempts.one(member.user.email, caller.client_address) as attempt:
+            if not await self._passwords.matches(current, member.user.password_hash):
+                raise WrongPassword
+            new_hash = await self._passwords.hash(new)
 
         def work(connection: Connection) -> None:
             AccountStore(connection).locked(caller.account_id)
@@ -206,7 +215,7 @@ class Sessions:
         self, connection: Connection, user: User, password_hash: str, caller: Caller
     ) -> None:
         now = clock.now()
-        UserStore(connection, caller).save(replace(user, password_hash=password_hash), now)
+        UserStore(connection, caller).set_password(user.id, password_hash, now)
         ended = SessionStore(connection).end_all(
             user.account_id, user.id, SessionEnd.PASSWORD_CHANGED, now, but=caller.session_id
         )

@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from chassis import clock
+from chassis import clock, etags
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.errors import EtagMismatch
 from chassis.pages import PageQuery
 from gateway.identity.domain import (
     GRANTED_SITES_MAX,
@@ -72,7 +71,7 @@ class Users:
         """Changes name or role. Raises NotFound, EtagMismatch, RoleTooHigh, LastOwner."""
 
         def change(connection: Connection, user: User) -> User:
-            _check_etag(user, etag)
+            etags.require(etag, "user", user.revision, user.guarded)
             changed = replace(user, **changes)
             require_rank(caller, changed.role)
             _keep_an_owner(connection, user, changed, caller)
@@ -87,7 +86,7 @@ class Users:
         def work(connection: Connection) -> User:
             AccountStore(connection).locked(caller.account_id)
             user = UserStore(connection, caller).get(user_id)
-            _check_etag(user, etag)
+            etags.require(etag, "user", user.revision, user.guarded)
             changed = replace(user, **changes)
             chosen = changed.active_site_id
             if chosen and SiteStore(connection, caller).find(chosen) is None:
@@ -201,11 +200,6 @@ class Users:
             )
         )
         return UserStore(connection, caller).save(changed, clock.now())
-
-
-def _check_etag(user: User, etag: str) -> None:
-    if etag and etag != str(user.revision):
-        raise EtagMismatch("user", str(user.revision))
 
 
 def _keep_an_owner(connection: Connection, user: User, changed: User, caller: Caller) -> None:

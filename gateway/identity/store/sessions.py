@@ -10,11 +10,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
 
+from gateway.addresses import address_key
 from gateway.identity.domain import Member, OpenSession, RefreshToken, SessionEnd
 from gateway.identity.schema import refresh_tokens, sessions, users
 from gateway.identity.store.accounts import find_member
 
 FORGET_BATCH = 500
+ADDRESSES_MAX = 500
+"""Of one user that are compared; with more, a known one may pass for a new one."""
 
 
 class SessionStore:
@@ -104,18 +107,25 @@ class SessionStore:
         return self._end(account_id, of_user, reason, now)
 
     def knows_address(self, account_id: str, user_id: str, address: str, since: datetime) -> bool:
-        """Whether the user has logged in from this network address since then."""
-        found = self._connection.execute(
-            select(sessions.c.id)
+        """Whether the user has logged in since then from what counts as this network address."""
+        addresses = (
+            select(sessions.c.client_address)
+            .distinct()
             .where(
                 sessions.c.account_id == account_id,
                 sessions.c.user_id == user_id,
-                sessions.c.client_address == address,
                 sessions.c.create_time >= since,
             )
-            .limit(1)
         )
-        return found.first() is not None
+        key = address_key(address)
+        same = addresses.where(sessions.c.client_address.in_({address, key})).limit(1)
+        if self._connection.execute(same).first() is not None:
+            return True
+        if key == address:
+            return False
+        # One customer has many; which of them are alike is not to be seen in their spelling.
+        others = addresses.where(sessions.c.client_address.contains(":")).limit(ADDRESSES_MAX)
+        return key in map(address_key, self._connection.scalars(others))
 
     def _end(
         self, account_id: str, which: ColumnElement[bool], reason: SessionEnd, now: datetime

@@ -74,7 +74,7 @@ class UserStore:
         return found.first() is not None
 
     def save(self, user: User, now: datetime) -> User:
-        """Stores what may change of a user whose account is locked, as the next revision."""
+        """Stores what others see of a user whose account is locked, as the next revision."""
         saved = replace(user, revision=user.revision + 1, update_time=now)
         self._connection.execute(
             update(users)
@@ -82,7 +82,6 @@ class UserStore:
             .values(
                 name=saved.name,
                 role=saved.role,
-                password_hash=saved.password_hash,
                 active_site_id=saved.active_site_id or None,
                 deactivate_time=saved.deactivate_time,
                 revision=saved.revision,
@@ -90,6 +89,14 @@ class UserStore:
             )
         )
         return saved
+
+    def set_password(self, user_id: str, password_hash: str, now: datetime) -> None:
+        """Replaces the password of a user; no new revision, because nobody sees it."""
+        self._connection.execute(
+            update(users)
+            .where(*visible(users, self._caller), users.c.id == user_id)
+            .values(password_hash=password_hash, update_time=now)
+        )
 
     def add_site(self, user_id: str, site_id: str, now: datetime) -> bool:
         """Lets a user see a site; tells whether that is new."""

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
-from writer.identity.v1 import identity_pb2, users_pb2
+from writer.identity.v1 import identity_pb2, sessions_pb2, users_pb2
 
 from chassis.errors import Refusal
 from chassis.ids import new_id
+
+from .conftest import PASSWORD
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
@@ -159,6 +161,37 @@ async def test_a_repeated_or_empty_change_leaves_no_trace(world):
     assert again == first == await update(world, owner.header, user_id)
     assert await reason(update(world, owner.header, user_id, name="E", etag="1")) == "ETAG_MISMATCH"
     assert len(await world.audit(owner.header, object_id=user_id)) == 1
+
+
+async def test_who_changes_an_old_user_is_told_which_fields_are_others_now(world):
+    owner = await world.owner()
+    eve = (await world.join(owner.header, "eve@example.com")).session.user
+    site_id = owner.session.site_id
+    steps = {
+        "role": update(world, owner.header, eve.id, role=ROLE.editor),
+        "granted_site_ids": grant(world, owner.header, eve.id, site_id),
+        "deactivate_time": deactivate(world, owner.header, eve.id),
+    }
+    etag = eve.etag
+    for name, step in steps.items():
+        changed = await step
+        with pytest.raises(Refusal) as caught:
+            await update(world, owner.header, eve.id, name="Eve", etag=etag)
+        assert caught.value.reason == "ETAG_MISMATCH"
+        assert [violation.field for violation in caught.value.violations] == [name]
+        etag = changed.etag
+    assert (await update(world, owner.header, eve.id, name="Eve", etag=etag)).name == "Eve"
+
+
+async def test_a_new_password_is_no_change_that_others_could_have_read(world):
+    owner = await world.owner()
+    change = sessions_pb2.ChangePasswordRequest(
+        current_password=PASSWORD, new_password="a better password"
+    )
+    await world.call("ChangePassword", change, owner.header)
+    user = await update_me(world, owner.header, name="Ada", etag=owner.session.user.etag)
+    assert user.name == "Ada"
+    assert await world.login(password="a better password")
 
 
 async def test_a_mask_says_what_is_changed_even_to_nothing(world):

@@ -77,8 +77,9 @@ class AccountServiceServicer:
     def UpdateAccount(self, request, context):
         """Changes the name or the allowed origins of the account.
 
-        Repeating it changes nothing more. ETAG_MISMATCH for another revision, INVALID_FIELDS for what is
-        no origin, SITE_FORBIDDEN for a caller who is limited to some sites.
+        Repeating it changes nothing more. ETAG_MISMATCH for another revision, with the fields that have
+        changed; INVALID_FIELDS for what is no origin, SITE_FORBIDDEN for a caller who is limited to some
+        sites.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,8 +39,9 @@ class AccountServiceStub:
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.UpdateAccountRequest, _identity_pb2.Account]
     """Changes the name or the allowed origins of the account.
 
-    Repeating it changes nothing more. ETAG_MISMATCH for another revision, INVALID_FIELDS for what is
-    no origin, SITE_FORBIDDEN for a caller who is limited to some sites.
+    Repeating it changes nothing more. ETAG_MISMATCH for another revision, with the fields that have
+    changed; INVALID_FIELDS for what is no origin, SITE_FORBIDDEN for a caller who is limited to some
+    sites.
     """
     SuspendAccount: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.SuspendAccountRequest, _identity_pb2.Account]
     """Holds an account back: every credential of it is refused at once.
@@ -69,8 +70,9 @@ class AccountServiceAsyncStub(AccountServiceStub):
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_accounts_pb2.UpdateAccountRequest, _identity_pb2.Account]  # type: ignore[assignment]
     """Changes the name or the allowed origins of the account.
 
-    Repeating it changes nothing more. ETAG_MISMATCH for another revision, INVALID_FIELDS for what is
-    no origin, SITE_FORBIDDEN for a caller who is limited to some sites.
+    Repeating it changes nothing more. ETAG_MISMATCH for another revision, with the fields that have
+    changed; INVALID_FIELDS for what is no origin, SITE_FORBIDDEN for a caller who is limited to some
+    sites.
     """
     SuspendAccount: _aio.UnaryUnaryMultiCallable[_accounts_pb2.SuspendAccountRequest, _identity_pb2.Account]  # type: ignore[assignment]
     """Holds an account back: every credential of it is refused at once.
@@ -108,8 +110,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_pb2.Account, _abc.Awaitable[_identity_pb2.Account]]:
         """Changes the name or the allowed origins of the account.
 
-        Repeating it changes nothing more. ETAG_MISMATCH for another revision, INVALID_FIELDS for what is
-        no origin, SITE_FORBIDDEN for a caller who is limited to some sites.
+        Repeating it changes nothing more. ETAG_MISMATCH for another revision, with the fields that have
+        changed; INVALID_FIELDS for what is no origin, SITE_FORBIDDEN for a caller who is limited to some
+        sites.
         """
 
     @_abc_1.abstractmethod

@@ -127,7 +127,7 @@ class Account(_message.Message):
     status: Global___Account.Status.ValueType
     """Whether the account may be used."""
     etag: _builtins.str
-    """Revision of the account."""
+    """Revision of the account, and what is needed to name fields that change after it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was created."""
@@ -186,7 +186,7 @@ class User(_message.Message):
     active_site_id: _builtins.str
     """The site that is meant when none is named; empty for the oldest one."""
     etag: _builtins.str
-    """Revision of the user."""
+    """Revision of the user, and what is needed to name fields that change after it."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the user was created."""

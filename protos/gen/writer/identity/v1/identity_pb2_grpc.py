@@ -80,8 +80,8 @@ class IdentityServiceServicer:
     def Register(self, request, context):
         """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-        Idempotent with a `request_id`, for one address: a repeat with the same password answers the
-        same account with a token of its own. ALREADY_EXISTS when the address is taken.
+        Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
+        as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,8 +37,8 @@ class IdentityServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RegisterRequest, _identity_pb2.Session]
     """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-    Idempotent with a `request_id`, for one address: a repeat with the same password answers the
-    same account with a token of its own. ALREADY_EXISTS when the address is taken.
+    Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
+    as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]
     """Exchanges an address and a password for a session.
@@ -71,8 +71,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_identity_pb2.RegisterRequest, _identity_pb2.Session]  # type: ignore[assignment]
     """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-    Idempotent with a `request_id`, for one address: a repeat with the same password answers the
-    same account with a token of its own. ALREADY_EXISTS when the address is taken.
+    Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
+    as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
     """
     Login: _aio.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]  # type: ignore[assignment]
     """Exchanges an address and a password for a session.
@@ -108,8 +108,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_pb2.Session, _abc.Awaitable[_identity_pb2.Session]]:
         """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
-        Idempotent with a `request_id`, for one address: a repeat with the same password answers the
-        same account with a token of its own. ALREADY_EXISTS when the address is taken.
+        Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
+        as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
         """
 
     @_abc_1.abstractmethod

@@ -93,10 +93,10 @@ class InvitationServiceServicer:
     def AcceptInvitation(self, request, context):
         """Makes the invited user and logs them in.
 
-        A token makes one user; a repeat with the same password begins a session of that user.
-        UNAUTHENTICATED for a token that is unknown, revoked or used, TOKEN_EXPIRED after seven days,
-        ALREADY_EXISTS when the address has become that of a user elsewhere, ACCOUNT_INACTIVE for a
-        suspended or cancelled account.
+        A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
+        RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+        TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
+        elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

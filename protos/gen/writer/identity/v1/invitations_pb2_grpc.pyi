@@ -53,10 +53,10 @@ class InvitationServiceStub:
     AcceptInvitation: _grpc.UnaryUnaryMultiCallable[_invitations_pb2.AcceptInvitationRequest, _identity_pb2.Session]
     """Makes the invited user and logs them in.
 
-    A token makes one user; a repeat with the same password begins a session of that user.
-    UNAUTHENTICATED for a token that is unknown, revoked or used, TOKEN_EXPIRED after seven days,
-    ALREADY_EXISTS when the address has become that of a user elsewhere, ACCOUNT_INACTIVE for a
-    suspended or cancelled account.
+    A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
+    RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+    TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
+    elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
     """
 
 @_typing.type_check_only
@@ -83,10 +83,10 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     AcceptInvitation: _aio.UnaryUnaryMultiCallable[_invitations_pb2.AcceptInvitationRequest, _identity_pb2.Session]  # type: ignore[assignment]
     """Makes the invited user and logs them in.
 
-    A token makes one user; a repeat with the same password begins a session of that user.
-    UNAUTHENTICATED for a token that is unknown, revoked or used, TOKEN_EXPIRED after seven days,
-    ALREADY_EXISTS when the address has become that of a user elsewhere, ACCOUNT_INACTIVE for a
-    suspended or cancelled account.
+    A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
+    RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+    TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
+    elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
     """
 
 class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -134,10 +134,10 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_pb2.Session, _abc.Awaitable[_identity_pb2.Session]]:
         """Makes the invited user and logs them in.
 
-        A token makes one user; a repeat with the same password begins a session of that user.
-        UNAUTHENTICATED for a token that is unknown, revoked or used, TOKEN_EXPIRED after seven days,
-        ALREADY_EXISTS when the address has become that of a user elsewhere, ACCOUNT_INACTIVE for a
-        suspended or cancelled account.
+        A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
+        RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+        TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
+        elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
         """
 
 def add_InvitationServiceServicer_to_server(servicer: InvitationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -102,7 +102,7 @@ class UserServiceServicer:
         """Changes the name or the role of a user.
 
         Repeating it changes nothing more. ROLE_FORBIDDEN for a role above the caller's own, now or then;
-        ETAG_MISMATCH for another revision; LAST_OWNER when no active owner would be left.
+        ETAG_MISMATCH for another revision, with the fields that have changed; LAST_OWNER when no active owner would be left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,8 +112,8 @@ class UserServiceServicer:
         """Changes the name or the active site of the caller.
 
         Repeating it changes nothing more. INVALID_FIELDS for a site that the caller cannot see,
-        ETAG_MISMATCH for another revision, ROLE_FORBIDDEN for an API key and for somebody who acts on
-        another account.
+        ETAG_MISMATCH for another revision, with the fields that have changed; ROLE_FORBIDDEN for an API
+        key and for somebody who acts on another account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

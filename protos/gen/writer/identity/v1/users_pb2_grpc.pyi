@@ -46,14 +46,14 @@ class UserServiceStub:
     """Changes the name or the role of a user.
 
     Repeating it changes nothing more. ROLE_FORBIDDEN for a role above the caller's own, now or then;
-    ETAG_MISMATCH for another revision; LAST_OWNER when no active owner would be left.
+    ETAG_MISMATCH for another revision, with the fields that have changed; LAST_OWNER when no active owner would be left.
     """
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_users_pb2.UpdateMeRequest, _identity_pb2.User]
     """Changes the name or the active site of the caller.
 
     Repeating it changes nothing more. INVALID_FIELDS for a site that the caller cannot see,
-    ETAG_MISMATCH for another revision, ROLE_FORBIDDEN for an API key and for somebody who acts on
-    another account.
+    ETAG_MISMATCH for another revision, with the fields that have changed; ROLE_FORBIDDEN for an API
+    key and for somebody who acts on another account.
     """
     DeactivateUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.DeactivateUserRequest, _identity_pb2.User]
     """Shuts a user out: no login, and every session ends at once. What they made stays.
@@ -94,14 +94,14 @@ class UserServiceAsyncStub(UserServiceStub):
     """Changes the name or the role of a user.
 
     Repeating it changes nothing more. ROLE_FORBIDDEN for a role above the caller's own, now or then;
-    ETAG_MISMATCH for another revision; LAST_OWNER when no active owner would be left.
+    ETAG_MISMATCH for another revision, with the fields that have changed; LAST_OWNER when no active owner would be left.
     """
     UpdateMe: _aio.UnaryUnaryMultiCallable[_users_pb2.UpdateMeRequest, _identity_pb2.User]  # type: ignore[assignment]
     """Changes the name or the active site of the caller.
 
     Repeating it changes nothing more. INVALID_FIELDS for a site that the caller cannot see,
-    ETAG_MISMATCH for another revision, ROLE_FORBIDDEN for an API key and for somebody who acts on
-    another account.
+    ETAG_MISMATCH for another revision, with the fields that have changed; ROLE_FORBIDDEN for an API
+    key and for somebody who acts on another account.
     """
     DeactivateUser: _aio.UnaryUnaryMultiCallable[_users_pb2.DeactivateUserRequest, _identity_pb2.User]  # type: ignore[assignment]
     """Shuts a user out: no login, and every session ends at once. What they made stays.
@@ -157,7 +157,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes the name or the role of a user.
 
         Repeating it changes nothing more. ROLE_FORBIDDEN for a role above the caller's own, now or then;
-        ETAG_MISMATCH for another revision; LAST_OWNER when no active owner would be left.
+        ETAG_MISMATCH for another revision, with the fields that have changed; LAST_OWNER when no active owner would be left.
         """
 
     @_abc_1.abstractmethod
@@ -169,8 +169,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """Changes the name or the active site of the caller.
 
         Repeating it changes nothing more. INVALID_FIELDS for a site that the caller cannot see,
-        ETAG_MISMATCH for another revision, ROLE_FORBIDDEN for an API key and for somebody who acts on
-        another account.
+        ETAG_MISMATCH for another revision, with the fields that have changed; ROLE_FORBIDDEN for an API
+        key and for somebody who acts on another account.
         """
 
     @_abc_1.abstractmethod
