@@ -14,7 +14,8 @@ depends_on = None
 def upgrade() -> None:
     for name, chars in (("revoke_reason", 500), ("revoke_principal", 128)):
         op.add_column(
-            "grants", sa.Column(name, sa.String(chars), nullable=False, server_default="")
+            "grants",
+            sa.Column(name, sa.String(chars), nullable=False, server_default=sa.text("''")),
         )
     index_overdue()
     if op.get_bind().dialect.name == "sqlite":
@@ -103,6 +104,10 @@ def guard_postgresql() -> None:
         "CREATE TRIGGER ledger_entries_refuse_sealed AFTER INSERT ON ledger_entries "
         "REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_sealed()"
     )
+    seal_postgresql()
+
+
+def seal_postgresql() -> None:
     op.execute(
         """
         CREATE FUNCTION seal_transactions() RETURNS trigger LANGUAGE plpgsql
