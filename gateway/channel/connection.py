@@ -187,12 +187,14 @@ class Connection(asyncio.Protocol):
     def _on_settings(self, flags: int, _stream: int, payload: bytes) -> None:
         if flags & frames.ACK:
             return
-        for name, value in frames.read_settings(payload):
+        values = frames.read_settings(payload)
+        # First, because it says what all that follows is by: a wider window may let data go at once.
+        self._transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
+        for name, value in values:
             if name == Setting.MAX_CONCURRENT_STREAMS:
                 self.places.bound(value)
             else:
                 self._sender.apply(name, value, self._calls.values())
-        self._transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
         if not self.greeted.done():
             self.greeted.set_result(None)
 

@@ -130,8 +130,11 @@ async def test_a_large_request_keeps_to_windows_that_change_while_it_is_sent(raw
         assert await body.part() == 7
         # More than the connection takes, in larger frames.
         peer.send(settings({FRAME_SIZE: 40_000, WINDOW: 1_000_000}))
+        # Data by the new settings comes behind the word that they are known: a service that has
+        # not read it counts by the old ones.
+        assert "ACK" in (await peer.frame()).flags
         assert [await body.part() for _ in range(2)] == [40_000, 65_535 - 41_007]
-        assert await sent_before_pong(peer) == [SettingsFrame]
+        assert await sent_before_pong(peer) == []
         peer.send(window_update(0, 1_000_000))
         assert max(await body.rest()) == 40_000
         peer.send(wire.answer(body.stream, body.message))
