@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
         if flags & frames.ACK:
             return
         values = frames.read_settings(payload)
-        # First, because it says what all that follows is by: a wider window may let data go at once.
+        # First: a wider window may let data go at once, and the service must know by what.
         self._transport.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
         for name, value in values:
             if name == Setting.MAX_CONCURRENT_STREAMS:
