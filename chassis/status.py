@@ -22,10 +22,8 @@ _FROM_GRPC = {
     grpc.StatusCode.UNAVAILABLE: Kind.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: Kind.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED: Kind.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Kind.RESOURCE_EXHAUSTED,
-    grpc.StatusCode.UNAUTHENTICATED: Kind.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED: Kind.PERMISSION_DENIED,
 }
+"""Codes without a refusal that mean something for a caller; no service of ours sends others."""
 
 
 def internal(request_id: str) -> Refusal:

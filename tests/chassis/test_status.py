@@ -1,11 +1,12 @@
 """Refusals on the wire and back: nothing is lost that fits, and nothing breaks that does not."""
 
+import grpc
 import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from chassis import errors
 from chassis.errors import Kind, Refusal, Violation
-from chassis.status import from_status, internal, to_status
+from chassis.status import from_error, from_status, internal, to_status
 
 REFUSALS = [
     errors.InvalidFields(Violation("task.title", "is too long"), Violation("ids[3]", "is empty")),
@@ -76,3 +77,22 @@ def test_what_cannot_be_written_is_replaced():
     refusal = Refusal(Kind.NOT_FOUND, "NOT_FOUND", "bad \ud800", metadata={"n": 5})
     found = from_status(to_status(refusal))
     assert (found.message, found.metadata) == ("bad ?", {"n": "5"})
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("UNAVAILABLE", Kind.UNAVAILABLE),
+        ("CANCELLED", Kind.UNAVAILABLE),
+        ("DEADLINE_EXCEEDED", Kind.DEADLINE_EXCEEDED),
+        ("RESOURCE_EXHAUSTED", Kind.INTERNAL),
+        ("PERMISSION_DENIED", Kind.INTERNAL),
+        ("UNIMPLEMENTED", Kind.INTERNAL),
+    ],
+)
+def test_a_code_without_a_refusal_is_a_fault_unless_it_says_that_nobody_answered(code, kind):
+    metadata = grpc.aio.Metadata()
+    error = grpc.aio.AioRpcError(grpc.StatusCode[code], metadata, metadata, "words of a driver")
+    refusal = from_error(error)
+    assert refusal.kind is kind
+    assert "driver" not in refusal.message
