@@ -1,7 +1,12 @@
-"""Billing's use cases on a fresh database, once on SQLite and once on PostgreSQL."""
+"""Billing's use cases on a fresh database, once on SQLite and once on PostgreSQL.
+
+What the databases do in ways of their own (locks, triggers, plans, groups) runs on both every
+time; the rest on PostgreSQL with the slow tests.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, literal, select
@@ -30,6 +35,27 @@ from services.billing.service import (
 )
 from services.billing.store import Moment
 from tests.billing.samples import ACCOUNT
+
+HERE = Path(__file__).parent
+ALWAYS_ON_BOTH = {
+    "test_crashes.py",
+    "test_group_commit.py",
+    "test_guards.py",
+    "test_interleavings.py",
+    "test_ledger.py",
+    "test_locks.py",
+    "test_reads.py",
+    "test_reservations.py",
+    "test_sweeps.py",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        # The hook sees the tests of all folders.
+        of_billing = HERE in item.path.parents and item.path.name not in ALWAYS_ON_BOTH
+        if of_billing and "postgresql" in item.name:
+            item.add_marker(pytest.mark.slow)
 
 
 def our_time():

@@ -26,6 +26,7 @@ def second(writer):
         process.kill()
 
 
+@pytest.mark.slow
 def test_what_a_frozen_process_held_is_finished_by_another_and_not_changed_by_the_first(
     writer, second
 ):

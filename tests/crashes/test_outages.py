@@ -12,6 +12,7 @@ from standalone.rest import Refused
 SLOW_TEXT = "text:slow=2"
 
 
+@pytest.mark.slow
 def test_everything_is_killed_at_once_and_the_work_of_yesterday_goes_on_by_itself(writer):
     customer = Customer(writer)
     written = customer.order(title(), stop_after="images")

@@ -116,6 +116,7 @@ def test_a_registration_is_repeated_after_its_credits_were_granted_and_its_proce
     invariants.check(writer)
 
 
+@pytest.mark.slow
 def test_images_dies_after_credits_were_held_and_after_a_file_was_stored(writer):
     customer = Customer(writer)
     run = customer.order(title("text:slow=1"), stop_after="images")

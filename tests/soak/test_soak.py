@@ -6,7 +6,7 @@ from benchmarks import soak
 from standalone.stack import Stack
 
 MINUTES = 10
-GROWTH_MB_MAX = 25
+GROWTH_MB_MAX = 8
 """Over the last two thirds of the time, for each process; measured: see benchmarks/README.md."""
 GROWTH_FILES_MAX = 15
 
