@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
-    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -108,20 +107,6 @@ def as_tuples(rows: Iterable[Sequence[str]]) -> str:
     return json.dumps([list(row) for row in rows])
 
 
-def among(column: Column[str], parameter: str) -> ColumnElement[bool]:
-    """Whether a column has one of many texts.
-
-    They come as one parameter, made by `as_values`, so that the statement is the same for any
-    number: it is built, compiled and prepared once.
-    """
-    return _Among(column, bindparam(parameter, type_=String()))
-
-
-def as_values(values: Iterable[str]) -> str:
-    """The parameter of `among`."""
-    return json.dumps(list(values))
-
-
 def rows_as_json(*columns: ColumnElement[Any]) -> ColumnElement[Any]:
     """All rows of a subquery as one JSON array of arrays, in no order; empty without rows."""
     return _Rows(*columns)
@@ -143,14 +128,6 @@ class _Text(FunctionElement[str]):
 
     def __init__(self, array: ColumnElement[Any], index: int) -> None:
         super().__init__(array, index)
-
-
-class _Among(FunctionElement[bool]):
-    """Whether the first is an element of the second, a JSON array of texts."""
-
-    type = Boolean()
-    name = "among"
-    inherit_cache = True
 
 
 class _Rows(FunctionElement[Any]):
@@ -185,19 +162,6 @@ def _text_sqlite(element: _Text, compiler: Any, **kwargs: Any) -> str:
 def _text_postgresql(element: _Text, compiler: Any, **kwargs: Any) -> str:
     array, index = element.clauses
     return f"({compiler.process(array, **kwargs)} ->> {index.value})"
-
-
-@compiles(_Among, "sqlite")
-def _among_sqlite(element: _Among, compiler: Any, **kwargs: Any) -> str:
-    column, values = (compiler.process(each, **kwargs) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  compiled parts
-
-
-@compiles(_Among, "postgresql")
-def _among_postgresql(element: _Among, compiler: Any, **kwargs: Any) -> str:
-    column, values = (compiler.process(each, **kwargs) for each in element.clauses)
-    # As an array, which an index is asked for in one scan; a set would be joined row by row.
-    return f"{column} = ANY(ARRAY(SELECT jsonb_array_elements_text(CAST({values} AS JSONB))))"
 
 
 @compiles(_Rows, "sqlite")

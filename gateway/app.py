@@ -30,7 +30,6 @@ from gateway.throttles import OFF, Throttles
 from gateway.transcoding import Endpoint, Surroundings
 from gateway.upstream import Upstream
 
-"""The defaults."""
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 Served = Endpoint | ImageFiles | EventStreams
 """What a route leads to."""

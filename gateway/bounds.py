@@ -35,7 +35,7 @@ class Bounds:
     body_timeout_s: float = 15.0
     """From the first byte asked for to the last one received; then 408."""
     write_timeout_s: float = 10.0
-    """How long a client may take in nothing of an answer that waits; then it is cut off."""
+    """How long a client may take in next to nothing of an answer that waits; then it is cut off."""
     keep_alive_s: float = 30.0
     """How long a connection without a request is kept."""
 

@@ -17,7 +17,7 @@ from gateway.security import SecurityHeaders
 DRAIN_S = 10
 """How long running requests may go on after a stop was asked for."""
 BACKLOG = 2_048
-"""The defaults."""
+"""Connections that wait to be accepted."""
 
 
 class HttpServer(uvicorn.Server):

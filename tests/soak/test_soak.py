@@ -5,7 +5,7 @@ import pytest
 from benchmarks import soak
 from standalone.stack import Stack
 
-MINUTES = 10
+MINUTES, PACE_S = 10, 0.1
 GROWTH_MB_MAX = 8
 """Over the last two thirds of the time, for each process; measured: see benchmarks/README.md."""
 GROWTH_FILES_MAX = 15
@@ -15,7 +15,7 @@ GROWTH_FILES_MAX = 15
 @pytest.mark.timeout(60 * MINUTES + 120)
 async def test_ten_minutes_of_work_leave_no_process_larger(tmp_path, capsys):
     with Stack(tmp_path, environment=soak.ENVIRONMENT) as stack:
-        result = await soak.measure(stack, minutes=MINUTES, pace_s=0.02)
+        result = await soak.measure(stack, minutes=MINUTES, pace_s=PACE_S)
         assert stack.ended() is None
     with capsys.disabled():
         print("\n" + "\n".join(result.lines()))  # noqa: T201  the figures are wanted

@@ -13,7 +13,7 @@ from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.ids import new_id
 from chassis.pages import PageQuery, paginate
-from chassis.statements import among, as_values, insert_if_absent
+from chassis.statements import insert_if_absent, padded
 from chassis.tenancy import owned, visible
 from services.content.domain import TaxonomyType, Term, TermReference, slug_of
 from services.content.schema import content_terms, contents, taxonomies
@@ -39,7 +39,7 @@ _TERMS_OF_CONTENTS = (
     )
     .where(
         content_terms.c.account_id == bindparam("account_id"),
-        among(content_terms.c.content_id, "content_ids"),
+        content_terms.c.content_id.in_(bindparam("content_ids", expanding=True)),
     )
 )
 
@@ -149,7 +149,7 @@ class TaxonomyStore:
         """The terms of contents, by type and name."""
         rows = self._connection.execute(
             _TERMS_OF_CONTENTS,
-            {"account_id": self._caller.account_id, "content_ids": as_values(content_ids)},
+            {"account_id": self._caller.account_id, "content_ids": padded(content_ids)},
         )
         found: dict[str, list[Sequence[str]]] = {}
         for content_id, *term in rows.all():
