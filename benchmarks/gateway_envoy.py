@@ -17,9 +17,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from importlib import resources
 from pathlib import Path
 
+import envoy
 import yaml
 from load import Target, Work, compare, require_wrk, show
 
@@ -35,125 +35,11 @@ from standalone.waiting import wait_until
 HERE = Path(__file__).parent
 GATEWAY_CORE, OTHER_CORE = 0, 1
 READY_WITHIN_S = 30
-DESCRIPTORS = resources.files("writer").joinpath("api.binpb")
 AIMS = {
     "list of 50": ">= 2 x Envoy's throughput, p99 no worse",
     "single get": ">= 0.9 x Envoy's throughput, p99 no worse",
     "create": ">= 0.9 x Envoy's throughput, p99 no worse",
 }
-
-
-def envoy_configuration(port, backend, log, jwt=None):
-    """A listener with the transcoder before the backend; with `jwt`, tokens are verified first."""
-    filters = [
-        {
-            "name": "envoy.filters.http.grpc_json_transcoder",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http."
-                "grpc_json_transcoder.v3.GrpcJsonTranscoder",
-                "proto_descriptor": str(DESCRIPTORS),
-                "services": ["writer.tasks.v1.TaskService"],
-                "convert_grpc_status": True,
-                "print_options": {
-                    "always_print_primitive_fields": True,
-                    "preserve_proto_field_names": True,
-                },
-            },
-        },
-        {
-            "name": "envoy.filters.http.router",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-            },
-        },
-    ]
-    manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network."
-        "http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "in",
-        "access_log": [_access_log(log)],
-        "route_config": {
-            "virtual_hosts": [
-                {
-                    "name": "all",
-                    "domains": ["*"],
-                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "tasks"}}],
-                }
-            ]
-        },
-        "http_filters": [*([_jwt_filter(jwt)] if jwt else []), *filters],
-    }
-    host, _, backend_port = backend.rpartition(":")
-    listener = {
-        "name": "in",
-        "address": _address("127.0.0.1", port),
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": manager,
-                    }
-                ]
-            }
-        ],
-    }
-    cluster = {
-        "name": "tasks",
-        "type": "STATIC",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3."
-                "HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-        "load_assignment": {
-            "cluster_name": "tasks",
-            "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": _address(host, int(backend_port))}}]}
-            ],
-        },
-    }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
-
-
-def _address(host, port):
-    return {"socket_address": {"address": host, "port_value": port}}
-
-
-def _access_log(path):
-    """A line of JSON a request, as ours writes."""
-    fields = ("START_TIME", "REQ(:METHOD)", "REQ(:PATH)", "RESPONSE_CODE", "DURATION")
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
-            "path": str(path),
-            "log_format": {"json_format": {name: f"%{name}%" for name in fields}},
-        },
-    }
-
-
-def _jwt_filter(jwt):
-    """Verifies the bearer token with a cache; issuer, audience and expiry are checked."""
-    return {
-        "name": "envoy.filters.http.jwt_authn",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3."
-            "JwtAuthentication",
-            "providers": {
-                "writer": {
-                    "issuer": jwt["iss"],
-                    "audiences": [jwt["aud"]],
-                    "local_jwks": {"inline_string": jwt["jwks"]},
-                    "forward_payload_header": "x-claims",
-                    "jwt_cache_config": {"jwt_cache_size": 1000},
-                }
-            },
-            "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "writer"}}],
-        },
-    }
 
 
 class Processes:
@@ -310,7 +196,7 @@ def measure(stack, processes, ports, directory, options):
         port = int(ports[kind].rpartition(":")[2])
         path = directory / f"{kind}.yaml"
         log = directory / f"{kind}.access.log"
-        path.write_text(yaml.safe_dump(envoy_configuration(port, ports["backend"], log, jwt)))
+        path.write_text(yaml.safe_dump(envoy.configuration(port, ports["backend"], log, jwt)))
         pids[kind] = processes.start(
             kind, GATEWAY_CORE, Path(sys.executable).with_name("envoy"), "-c", path,
             "--concurrency", "1", "--disable-hot-restart", "--log-level", "error",

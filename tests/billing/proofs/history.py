@@ -30,53 +30,59 @@ def statements(dialect, grant_id):
     """Inserts in an order that the guards accept: entries before their transactions."""
     spelled = SPELLED[dialect]
     ids = {name: spelled["id"].format(name) for name in ("r", "h", "c", "u")}
-    time = spelled["time"]
-
-    def insert(table, values):
-        values = {"account_id": "CAST(:account AS text)", **values}
-        return (
+    rows = [("reservations", _reservation(ids, spelled["time"]))]
+    rows += [("ledger_entries", entry) for entry in _entries(ids, grant_id)]
+    rows += [("ledger_transactions", each) for each in _transactions(ids, spelled["time"])]
+    rows += [("usage_records", _usage(ids, spelled["time"]))]
+    for table, row in rows:
+        values = {"account_id": "CAST(:account AS text)", **row}
+        yield (
             f"INSERT INTO {table} ({', '.join(values)})"
             f" SELECT {', '.join(values.values())} FROM {spelled['numbers']}"
         )
 
-    yield insert(
-        "reservations",
-        {
-            "id": ids["r"],
-            **COLUMNS,
-            **WHO,
-            "api_key_id": "'key-1'",
-            "key": ids["r"],
-            "state": "'committed'",
-            "operation": "'image_generation'",
-            "variant": "'standard'",
-            "quantity": "1",
-            "unit": "'per_image'",
-            "unit_credits": "1",
-            "price_version": "1",
-            "credits_reserved": "1",
-            "credits_charged": "1",
-            "expire_time": time,
-            "create_time": time,
-            "settle_time": time,
-            "settle_reason": "''",
-        },
-    )
+
+def _reservation(ids, time):
+    return {
+        "id": ids["r"],
+        **COLUMNS,
+        **WHO,
+        "api_key_id": "'key-1'",
+        "key": ids["r"],
+        "state": "'committed'",
+        "operation": "'image_generation'",
+        "variant": "'standard'",
+        "quantity": "1",
+        "unit": "'per_image'",
+        "unit_credits": "1",
+        "price_version": "1",
+        "credits_reserved": "1",
+        "credits_charged": "1",
+        "expire_time": time,
+        "create_time": time,
+        "settle_time": time,
+        "settle_reason": "''",
+    }
+
+
+def _entries(ids, grant_id):
     moves = {"h": ("available", "reserved"), "c": ("reserved", "spent")}
     for name, (source, target) in moves.items():
         for ledger_account, amount in ((source, "-1"), (target, "1")):
-            entry = {
+            yield {
                 "transaction_id": ids[name],
                 "ledger_account": f"'{ledger_account}'",
                 "grant_id": f"'{grant_id}'",
                 "amount": amount,
             }
-            yield insert("ledger_entries", entry)
+
+
+def _transactions(ids, time):
     for name, kind, transaction_type, amount in (
         ("h", "'reserve'", "NULL", "0"),
         ("c", "'commit'", "'deduction'", "-1"),
     ):
-        transaction = {
+        yield {
             "id": ids[name],
             "kind": kind,
             "transaction_type": transaction_type,
@@ -89,8 +95,10 @@ def statements(dialect, grant_id):
             "reason": "''",
             "create_time": time,
         }
-        yield insert("ledger_transactions", transaction)
-    record = {
+
+
+def _usage(ids, time):
+    return {
         "id": ids["u"],
         **COLUMNS,
         "api_key_id": "'key-1'",
@@ -104,7 +112,6 @@ def statements(dialect, grant_id):
         "transaction_id": ids["c"],
         "create_time": time,
     }
-    yield insert("usage_records", record)
 
 
 async def write_history(database, account, grant_id, pairs):
