@@ -57,7 +57,6 @@ def _content_fields(content: Content) -> dict[str, Any]:
 
     As fields all the way down: a message that becomes part of another is serialized and parsed.
     """
-    images = content.images
     return {
         "id": content.id,
         "etag": str(content.revision),
@@ -88,10 +87,10 @@ def _content_fields(content: Content) -> dict[str, Any]:
         "task_id": content.task_id,
         "generation_id": content.generation_id,
         "images": {
-            "has_featured": images.has_featured,
-            "pending": images.pending,
-            "generated": images.generated,
-            "failed": images.failed,
+            "has_featured": content.has_featured,
+            "pending": content.images_pending,
+            "generated": content.images_generated,
+            "failed": content.images_failed,
         },
         "provenance": content.provenance,
         "publish_time": to_timestamp(content.publish_time),
