@@ -7,28 +7,29 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from chassis.caller import Signer
-from gateway import answers, cors, errors
-from gateway.authentication import Acting, Authenticator, Scopes
-from gateway.bounds import BOUNDS, Bounds
+from gateway.admission import cors
+from gateway.admission.cors import Cors, ListedOrigins, Origins
+from gateway.admission.counters import MemoryCounter
+from gateway.admission.entrance import Entrance
+from gateway.admission.principals import Acting, Authenticator, Scopes
+from gateway.admission.throttles import OFF, Throttles
+from gateway.beside.files import TEMPLATE as FILE_TEMPLATE
+from gateway.beside.files import ImageFiles
+from gateway.beside.pages import NO_KEYS, pages
 from gateway.contracts import Contracts
-from gateway.cors import Cors, ListedOrigins, Origins
-from gateway.counters import MemoryCounter
-from gateway.edge import Edge
-from gateway.entrance import Entrance
-from gateway.exchange import KEY, Exchange
-from gateway.files import TEMPLATE as FILE_TEMPLATE
-from gateway.files import ImageFiles
-from gateway.links import Links
-from gateway.metrics import Metrics
-from gateway.pages import NO_KEYS, pages
-from gateway.routes import Route, Routes
-from gateway.security import SecurityHeaders
+from gateway.http import answers, errors
+from gateway.http.bounds import BOUNDS, Bounds
+from gateway.http.edge import Edge
+from gateway.http.exchange import KEY, Exchange
+from gateway.http.metrics import Metrics
+from gateway.http.routes import Route, Routes
+from gateway.http.security import SecurityHeaders
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
 from gateway.streams.session import Pace
-from gateway.throttles import OFF, Throttles
-from gateway.transcoding import Endpoint, Surroundings
-from gateway.upstream import Upstream
+from gateway.transcoding.endpoint import Endpoint, Surroundings
+from gateway.transcoding.links import Links
+from gateway.upstream.services import Upstream
 
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 Served = Endpoint | ImageFiles | EventStreams
@@ -63,15 +64,8 @@ class Gateway:
             trimmed = path if path == "/" else path.removesuffix("/")
             await self._beside({**scope, "path": trimmed}, receive, send)
             return
-        endpoint, parameters = found
-        if isinstance(endpoint, ImageFiles):
-            await endpoint.serve(scope, receive, send, parameters, exchange)
-            return
-        if isinstance(endpoint, EventStreams):
-            await endpoint.serve(scope, receive, send, parameters, exchange)
-            return
-        answer = await endpoint.answer(scope, receive, parameters, exchange)
-        await answers.send_answer(send, answer)
+        served, parameters = found
+        await served.serve(scope, receive, send, parameters, exchange)
 
 
 def build_app(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from chassis.access import LEVELS
 from chassis.errors import Kind, Refusal
-from gateway import errors
 from gateway.contracts import Binding
-from gateway.fields import is_list
+from gateway.http import errors
+from gateway.transcoding.fields import is_list
 
 CAPITALS = re.compile(r"\b[A-Z]+(?:_[A-Z]+)*\b")
 

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from protobuf import DescField, DescMessage
 
 from chassis.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
-from gateway.binding import ID_CHARS_MAX, SCOPE_HEADERS, WHOLE
 from gateway.contracts import Binding, Contracts
-from gateway.fields import element_of
 from gateway.openapi import examples, rules
-from gateway.openapi.answers import JSON
 from gateway.openapi.names import reference, type_name
+from gateway.openapi.responses import JSON
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas, nullable
-from gateway.parameters import PAGE, SCOPE, Parameters
+from gateway.transcoding.binding import ID_CHARS_MAX, SCOPE_HEADERS, WHOLE
+from gateway.transcoding.fields import element_of
+from gateway.transcoding.parameters import PAGE, SCOPE, Parameters
 
 PATH_NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 _BY_HEADER = ("request_id", "etag")

@@ -9,10 +9,10 @@ from writer.identity.v1 import identity_pb2
 from writer.tasks.v1 import tasks_pb2
 
 from chassis.errors import EtagMismatch
-from gateway.bounds import Bounds
-from gateway.cors import ListedOrigins
-from gateway.counters import MemoryCounter
-from gateway.throttles import PER_MINUTE, Throttles
+from gateway.admission.cors import ListedOrigins
+from gateway.admission.counters import MemoryCounter
+from gateway.admission.throttles import PER_MINUTE, Throttles
+from gateway.http.bounds import Bounds
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "gateway.md").read_text()
 VARIES = "…"

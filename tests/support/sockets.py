@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import json
 
-from gateway.bounds import Bounds
-from gateway.server import http_server, listening_socket
+from gateway.http.bounds import Bounds
+from gateway.http.server import http_server, listening_socket
 
 WAIT_S = 5.0
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from chassis import clock
 from chassis.database import Database
-from gateway.addresses import address_key
+from gateway.admission.addresses import address_key
 from gateway.identity.domain import Member
 from gateway.identity.errors import TooManyAttempts, TooManyPasswords
 from gateway.identity.store import attempts as store

@@ -8,7 +8,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from chassis.errors import Kind
-from gateway import errors
+from gateway.http import errors
 from gateway.openapi import codes, inputs
 from gateway.openapi.comments import Comments, first_sentence
 from gateway.openapi.rules import is_needed
