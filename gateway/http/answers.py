@@ -16,24 +16,25 @@ Headers = list[Header]
 
 @dataclass(slots=True)
 class Answer:
-    """A complete answer with a JSON body, or with none."""
+    """A complete answer, whose body is JSON unless it says otherwise."""
 
     status: int
     body: bytes = b""
     headers: Headers = field(default_factory=list)
+    media_type: bytes = b"application/json"
 
 
-async def send_answer(send: Any, answer: Answer) -> None:
-    """Writes an answer to the client (ASGI)."""
+async def send_answer(send: Any, answer: Answer, *, is_head: bool = False) -> None:
+    """Writes an answer to the client (ASGI); all but its body when only the head was asked for."""
     headers = answer.headers
     if answer.status not in {204, 304}:
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", answer.media_type),
             (b"content-length", str(len(answer.body)).encode()),
             *headers,
         ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": b"" if is_head else answer.body})
 
 
 def resource(document: str, request_id: str) -> bytes:

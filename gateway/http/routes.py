@@ -78,6 +78,11 @@ class Routes(Generic[T]):
             raise method_not_allowed(node.endpoints)
         return bound[0], dict(zip(bound[1], values, strict=True))
 
+    def verbs(self, path: str) -> list[str]:
+        """The verbs of a path; none when no route has it."""
+        found = self._walk(path)
+        return [] if found is None else list(found[0].endpoints)
+
     def _walk(self, path: str) -> tuple[_Node[T], list[str]] | None:
         if len(path) > PATH_BYTES_MAX:
             return None
@@ -104,13 +109,18 @@ class Routes(Generic[T]):
 
 def method_not_allowed(verbs: Iterable[str]) -> Refusal:
     """The path exists, but not with this verb."""
-    allowed = ", ".join(sorted(verbs))
+    allowed = allow(verbs)
     return Refusal(
         Kind.INVALID_ARGUMENT,
         "METHOD_NOT_ALLOWED",
         f"This path answers to {allowed} only.",
         metadata={"allow": allowed},
     )
+
+
+def allow(verbs: Iterable[str]) -> str:
+    """The `Allow` of a path that answers to these verbs."""
+    return ", ".join(sorted({*verbs, "OPTIONS"}))
 
 
 def _segments(path: str) -> list[str]:

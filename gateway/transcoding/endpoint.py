@@ -83,7 +83,8 @@ class Endpoint:
         exchange: Exchange,
     ) -> None:
         """Answers a request. Raises Refusal, or ClientGone when nobody waits for an answer."""
-        await answers.send_answer(send, await self._respond(scope, receive, path, exchange))
+        answer = await self._respond(scope, receive, path, exchange)
+        await answers.send_answer(send, answer, is_head=scope["method"] == "HEAD")
 
     async def _respond(
         self, scope: Mapping[str, Any], receive: Any, path: Mapping[str, str], exchange: Exchange
@@ -94,13 +95,14 @@ class Endpoint:
         if self.binder.takes_body:
             body = await bodies.read_body(receive, exchange.headers, self._around.bounds)
         bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
-        if bound.idempotency_key:
-            exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
         chosen = await self._scope(principal, bound)
         metadata = self._around.upstream.metadata(
             caller_of(principal, chosen), exchange, self.method.peer
         )
         wire = await self._ask(self.binder.serialized(bound, body), metadata, receive)
+        if bound.idempotency_key:
+            # Only now: what was refused has not used the key.
+            exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
         return self._answer(wire, bound, scope, exchange)
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:

@@ -67,7 +67,7 @@ async def test_no_file_is_404_in_the_envelope(client, backend):
 async def test_a_file_is_only_read(client):
     answer = await client.post(FILE)
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("media", ["text/html", "image/svg+xml", "", "image/png\r\nx: y"])

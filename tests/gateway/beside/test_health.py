@@ -59,4 +59,4 @@ async def test_readiness_is_asked_again_after_a_moment(stack, monkeypatch):
 async def test_health_is_only_read(stack):
     answer = await stack.client.post("/healthz")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"

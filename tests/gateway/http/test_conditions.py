@@ -4,6 +4,7 @@ import pytest
 from support.things import DELETE, FIND, UPDATE, gateway_of
 from writer.tasks.v1 import runs_pb2, tasks_pb2
 
+from chassis.errors import InvalidFields, Violation
 from gateway.http import conditions
 
 TASK = "/api/v1/writer/tasks/x"
@@ -89,6 +90,11 @@ async def test_an_idempotency_key_that_counts_is_echoed(stack, task, brief):
     assert answer.headers["idempotency-key"] == "once"
     assert stack.backend.last.request.request_id == "once"
     assert "idempotency-key" not in (await stack.client.get(TASK, headers=key)).headers
+    stack.backend.answers["CreateTask"] = InvalidFields(Violation("task.title", "is empty"))
+    refused = await stack.client.post(
+        "/api/v1/writer/tasks", json={**brief, **stack.scope}, headers=key
+    )
+    assert (refused.status_code, "idempotency-key" in refused.headers) == (400, False)
 
 
 async def test_a_key_changes_nothing_where_repeating_does_no_harm():

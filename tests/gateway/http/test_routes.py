@@ -29,14 +29,14 @@ def test_a_parameter_never_swallows_a_literal_segment(routes):
     with pytest.raises(Refusal) as refused:
         routes.find("GET", "/v1/tasks/bulk_create")
     assert refused.value.reason == "METHOD_NOT_ALLOWED"
-    assert refused.value.metadata == {"allow": "POST"}
+    assert refused.value.metadata == {"allow": "OPTIONS, POST"}
     assert routes.find("POST", "/v1/tasks/bulk_create/publish") is None
 
 
 def test_a_wrong_verb_names_the_right_ones(routes):
     with pytest.raises(Refusal) as refused:
         routes.find("DELETE", "/v1/tasks")
-    assert refused.value.metadata == {"allow": "GET, POST"}
+    assert refused.value.metadata == {"allow": "GET, OPTIONS, POST"}
 
 
 @pytest.mark.parametrize(

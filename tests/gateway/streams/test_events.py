@@ -161,7 +161,7 @@ async def test_a_site_that_was_not_granted_is_refused(gateway):
 
 async def test_only_get_is_answered(gateway):
     answer = await gateway.stack.client.post(EVENTS)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, OPTIONS")
 
 
 async def test_an_account_and_a_process_hold_a_bounded_number_of_streams(
