@@ -115,7 +115,7 @@ async def _run(
         metrics=metrics,
     )
     parts = replace(identity.parts, loops=[*identity.parts.loops, hub.run])
-    servers = [(_http(settings, app, bounds), listening)]
+    servers = [(_http(settings, app, bounds, metrics), listening)]
     if metrics_listening is not None:
         servers.append((http_server(MetricsPage(metrics)), metrics_listening))
     try:
@@ -125,11 +125,12 @@ async def _run(
         await upstream.close()
 
 
-def _http(settings: Settings, app: Edge, bounds: Bounds) -> HttpServer:
+def _http(settings: Settings, app: Edge, bounds: Bounds, metrics: Metrics) -> HttpServer:
     return http_server(
         app,
         bounds,
         security=SecurityHeaders(settings.extra("WRITER_PUBLIC_URL")),
+        metrics=metrics,
         trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
     )
 

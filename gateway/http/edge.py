@@ -12,7 +12,7 @@ from chassis.log_line import Line
 from gateway.http import answers, errors
 from gateway.http.answers import Header, Headers
 from gateway.http.bounds import Bounds
-from gateway.http.exchange import KEY, Exchange, exchange_of
+from gateway.http.exchange import CUT_OFF, KEY, Exchange, exchange_of
 from gateway.http.hangups import ClientGone
 from gateway.http.metrics import Metrics
 from gateway.http.security import SecurityHeaders
@@ -54,11 +54,12 @@ class Edge:
         reply = _Reply(send, exchange, self._security)
         self._metrics.began()
         try:
-            self._check(scope)
+            self._check(scope, exchange)
             await self._app(scope, receive, reply)
         except ClientGone:
-            reply.status = reply.status or _CLOSED
-            exchange.outcome = _GONE
+            cut_off: Refusal | None = scope.get(CUT_OFF)
+            reply.status = reply.status or (errors.status_of(cut_off) if cut_off else _CLOSED)
+            exchange.outcome = cut_off.reason if cut_off else _GONE
         except Refusal as refusal:
             await reply.refuse(refusal)
         except Exception:
@@ -70,7 +71,9 @@ class Edge:
             self._metrics.ended(exchange.route, scope["method"], reply.status, duration_s)
             _write_line(scope, exchange, reply, duration_s)
 
-    def _check(self, scope: Any) -> None:
+    def _check(self, scope: Any, exchange: Exchange) -> None:
+        if b"host" not in exchange.headers and scope["http_version"] == "1.1":
+            raise errors.no_host()
         if len(scope["headers"]) > self._bounds.headers:
             raise errors.too_many_headers(self._bounds.headers)
         if len(scope["query_string"]) > self._bounds.query_bytes:

@@ -26,6 +26,7 @@ _BY_REASON = {
     "ADDRESS_TOO_LONG": 414,
     "RANGE_NOT_SATISFIABLE": 416,
     "HEADERS_TOO_LARGE": 431,
+    "TRANSFER_CODING_UNKNOWN": 501,
 }
 _BY_KIND = {
     Kind.INVALID_ARGUMENT: 400,
@@ -90,6 +91,25 @@ def refused(refusal: Refusal, request_id: str) -> Answer:
     if refusal.reason == _CLOSING:
         headers.append((b"connection", b"close"))
     return Answer(status, orjson.dumps(document), headers)
+
+
+def not_http() -> Refusal:
+    """What came is not HTTP as the standard has it."""
+    return Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "This is not an HTTP request.")
+
+
+def no_host() -> Refusal:
+    """RFC 9112, section 3.2: a request of HTTP/1.1 names its host."""
+    return Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "The header Host is missing.")
+
+
+def transfer_coding_unknown() -> Refusal:
+    """The body comes in an encoding of the transfer that nobody here can take off."""
+    return Refusal(
+        Kind.INVALID_ARGUMENT,
+        "TRANSFER_CODING_UNKNOWN",
+        "Send the body with no transfer coding but chunked.",
+    )
 
 
 def not_found() -> Refusal:

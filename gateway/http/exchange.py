@@ -38,6 +38,8 @@ _SINGULAR = {
 }
 """Headers that decide something; sent twice, two readers might see two different requests."""
 KEY = "writer.exchange"
+CUT_OFF = "writer.cut_off"
+"""Where a scope holds the refusal with which the socket has ended the request."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,11 @@ def exchange_of(scope: Mapping[str, Any]) -> Exchange:
         traceparent=_traceparent(headers.get(b"traceparent", b"")),
         client_address=_address(scope.get("client")),
     )
+
+
+def exchange_without_request(client_address: str) -> Exchange:
+    """For what never became a request: it has an id and a trace as well."""
+    return Exchange({}, _NONE, ids.new_id(), _traceparent(b""), client_address)
 
 
 def _address(client: Sequence[Any] | None) -> str:

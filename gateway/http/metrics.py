@@ -26,7 +26,7 @@ SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 """Upper ends of the histogram's buckets, from a hit in memory to the slowest deadline."""
 _ENDS = (*map(str, SECONDS), "+Inf")
 _VERBS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
-_NO_ROUTE = "none"
+_NO_ROUTE, _NO_VERB = "none", "other"
 
 
 class _Requests(Collector):
@@ -41,12 +41,16 @@ class _Requests(Collector):
     def ended(self, route: str, verb: str, status: str, duration_s: float) -> None:
         """One more."""
         self.in_flight -= 1
-        key = (route, verb, status)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self.count(route, verb, status)
         seconds = self._seconds.get((route, verb))
         if seconds is None:
             seconds = self._seconds[route, verb] = _Seconds()
         seconds.observe(duration_s)
+
+    def count(self, route: str, verb: str, status: str) -> None:
+        """One more, however long it took."""
+        key = (route, verb, status)
+        self._counts[key] = self._counts.get(key, 0) + 1
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus is told."""
@@ -115,8 +119,12 @@ class Metrics:
 
     def ended(self, route: str, verb: str, status: int, duration_s: float) -> None:
         """A request has ended."""
-        known = verb if verb in _VERBS else "other"
+        known = verb if verb in _VERBS else _NO_VERB
         self._requests.ended(route or _NO_ROUTE, known, str(status), duration_s)
+
+    def refused_early(self, status: int) -> None:
+        """Something was refused before it was a request."""
+        self._requests.count(_NO_ROUTE, _NO_VERB, str(status))
 
     def upstream_error(self, service: str, code: str) -> None:
         """A service failed to answer."""

@@ -2,25 +2,22 @@
 
 By itself it bounds neither the head of a request, nor the time it may take to arrive, nor a body
 that goes on after its answer, nor a client that reads nothing. Malformed requests are answered
-in the envelope.
+in the envelope (`early`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chassis import ids
-from chassis.errors import Kind, Refusal
+from chassis.errors import Refusal
 from gateway.http import errors
-from gateway.http.answers import Answer
 from gateway.http.bounds import Bounds
-from gateway.http.security import SecurityHeaders
-
-log = logging.getLogger("gateway.requests")
+from gateway.http.early import EarlyRefusals
+from gateway.http.exchange import CUT_OFF, KEY, exchange_without_request
 
 LINGER_S = 5.0
 """How long the rest of a body is still taken in after its answer, and thrown away. To close at
@@ -29,8 +26,8 @@ READ_BYTES_MIN = 4 * 1024
 """What a client takes in, within the time for it, of an answer that waits; else it is cut off."""
 FRAME_BYTES_MAX = 6
 """Around each byte of a body that comes in the smallest chunks."""
-
-_MALFORMED = Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "This is not an HTTP request.")
+REFUSED_MAX = 100
+"""Connections beyond the bound that are kept open to be told so; any more are just closed."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -53,17 +50,21 @@ class BoundedProtocol(HttpToolsProtocol):
     """Of the answer, when it was last looked at."""
     _refusal: Refusal | None = None
 
-    def __init__(self, *args: Any, bounds: Bounds, security: SecurityHeaders, **more: Any) -> None:
+    def __init__(self, *args: Any, bounds: Bounds, early: EarlyRefusals, **more: Any) -> None:
         super().__init__(*args, **more)
         self._bounds = bounds
-        self._security = security
+        self._early = early
         self.timeout_keep_alive = bounds.keep_alive_s  # type: ignore[assignment]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock: a connection that says nothing is closed."""
         super().connection_made(transport)
         self._start_timer()
-        self._is_one_too_many = len(self.connections) > self._bounds.connections
+        beyond = len(self.connections) - self._bounds.connections
+        self._is_one_too_many = beyond > 0
+        if beyond > REFUSED_MAX:
+            self._early.refuse(errors.overloaded(), self._address())
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
@@ -95,7 +96,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def data_received(self, data: bytes) -> None:
-        """Counts what arrives before the headers are complete."""
+        """Reads what has come, within the bounds of a head and of what is around a body.
+
+        The parser is called here: uvicorn would write a warning for whatever a stranger sends.
+        """
         if self._is_one_too_many:
             # Only now: whoever is refused before it has spoken sees a broken connection.
             if not self.transport.is_closing():
@@ -107,7 +111,14 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._start_timer()
         elif self._in_body:
             self._frame_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # Nothing is upgraded to here; the request is answered as it is.
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or errors.not_http())
+            return
         if self._is_too_much() and not self.transport.is_closing():
             self._refuse(errors.head_too_large(self._bounds.head_bytes))
 
@@ -132,13 +143,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is there; its size is checked once more, whatever else came with it."""
         self._stop_timer()
-        self._in_head, self._in_body = False, True
-        self._body_bytes = self._frame_bytes = 0
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._bounds.head_bytes:
             self._refusal = errors.head_too_large(self._bounds.head_bytes)
             raise ValueError("the head is too large")
         super().on_headers_complete()
+        self._in_head, self._in_body = False, True
+        self._body_bytes = self._frame_bytes = 0
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
@@ -156,32 +167,30 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_body and self.cycle.response_complete and not self.transport.is_closing():
             self._linger_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what the parser refused."""
-        del msg
-        self._refuse(self._refusal or _MALFORMED)
-
     def _refuse(self, refusal: Refusal) -> None:
+        """Says why the connection ends, where that cannot be taken for another answer."""
         self._stop_timer()
-        if self.cycle is not None and not self.cycle.response_complete:
-            # An answer is on its way on this connection; nothing may be written into it.
-            self.transport.close()
-            return
-        request_id = ids.new_id()
-        answer = errors.refused(refusal, request_id)
-        answer.headers.append((b"x-request-id", request_id.encode()))
-        answer.headers += self._security.missing(answer.headers)
-        self.transport.write(_as_bytes(answer))
+        if self._in_body:
+            self._cut_off(refusal)
+        elif self.cycle is None or self.cycle.response_complete:
+            self.transport.write(self._early.refuse(refusal, self._address()))
         self.transport.close()
-        log.info(
-            "refused before it was a request",
-            extra={
-                "request_id": request_id,
-                "status": answer.status,
-                "reason": refusal.reason,
-                "client": self.client[0] if self.client else "",
-            },
-        )
+
+    def _cut_off(self, refusal: Refusal) -> None:
+        """Ends the request whose body is at fault; it is counted and logged as that request."""
+        cycle = self.cycle
+        if self.pipeline or cycle.response_started:
+            return
+        exchange: Any = cycle.scope.get(KEY) or exchange_without_request(self._address())
+        scope: Any = cycle.scope
+        scope[CUT_OFF] = refusal
+        # What the application still says is not sent.
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self.transport.write(self._early.answer(refusal, exchange))
+
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def _is_too_much(self) -> bool:
         if self._in_head:
@@ -225,18 +234,3 @@ class BoundedProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         if not self.transport.is_closing():
             self._refuse(errors.request_timeout())
-
-
-def _as_bytes(answer: Answer) -> bytes:
-    head = [
-        STATUS_LINE[answer.status],
-        b"content-type: application/json\r\n",
-        b"content-length: " + str(len(answer.body)).encode() + b"\r\n",
-        *(
-            b"".join((name, b": ", value, b"\r\n"))
-            for name, value in answer.headers
-            if name != b"connection"
-        ),
-        b"connection: close\r\n\r\n",
-    ]
-    return b"".join(head) + answer.body

@@ -11,6 +11,8 @@ from typing import Any
 import uvicorn
 
 from gateway.http.bounds import BOUNDS, Bounds
+from gateway.http.early import EarlyRefusals
+from gateway.http.metrics import Metrics
 from gateway.http.protocol import BoundedProtocol
 from gateway.http.security import SecurityHeaders
 
@@ -34,16 +36,19 @@ def http_server(
     bounds: Bounds = BOUNDS,
     *,
     security: SecurityHeaders | None = None,
+    metrics: Metrics | None = None,
     trusted_proxies: str = "",
 ) -> HttpServer:
     """A server for `app`; serve it with `await server.serve(sockets=[listening])`.
 
     Setting `should_exit` stops it: running requests get DRAIN_S to end. Behind one of
     `trusted_proxies` (addresses or networks, comma-separated) the client is who
-    `X-Forwarded-For` says; nobody else is believed.
+    `X-Forwarded-For` says; nobody else is believed. `metrics` count what is refused before `app`.
     """
     protocol: Any = functools.partial(
-        BoundedProtocol, bounds=bounds, security=security or SecurityHeaders()
+        BoundedProtocol,
+        bounds=bounds,
+        early=EarlyRefusals(security or SecurityHeaders(), metrics or Metrics()),
     )
     return HttpServer(
         uvicorn.Config(

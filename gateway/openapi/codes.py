@@ -67,6 +67,9 @@ CODES = {
     "ADDRESS_TOO_LONG": Code(Kind.INVALID_ARGUMENT, "The query is too long."),
     "RANGE_NOT_SATISFIABLE": Code(Kind.INVALID_ARGUMENT, "The file has no such part."),
     "UNSUPPORTED_MEDIA_TYPE": Code(Kind.INVALID_ARGUMENT, "The body is not application/json."),
+    "TRANSFER_CODING_UNKNOWN": Code(
+        Kind.INVALID_ARGUMENT, "The body comes in a transfer coding other than chunked."
+    ),
     "REQUEST_ID_REUSED": Code(
         Kind.INVALID_ARGUMENT, "The idempotency key was used for another request."
     ),
@@ -125,6 +128,7 @@ def _general(binding: Binding) -> Iterator[str]:
         yield "NOT_FOUND"
     if binding.body:
         yield from ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+        yield "TRANSFER_CODING_UNKNOWN"
     if "etag" in names:
         yield "ETAG_MISMATCH"
     if "request_id" in names:

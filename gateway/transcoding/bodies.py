@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from chassis.errors import Refusal
 from gateway.http import errors
 from gateway.http.bounds import Bounds
 from gateway.http.hangups import ClientGone
@@ -15,15 +16,20 @@ from gateway.http.hangups import ClientGone
 DEPTH_MAX = 32
 """Objects and lists inside each other; also far below what any parser here allows."""
 _OPENERS = (b"{", b"[")
+_TOO_DEEP = "limit"
+"""What orjson says of depth, in the words of any version, and of nothing else."""
 
 
 async def read_body(receive: Any, headers: Mapping[bytes, bytes], bounds: Bounds) -> bytes:
     """The whole body; empty when there is none.
 
-    Raises PAYLOAD_TOO_LARGE, TOO_MANY_ITEMS, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE or
-    ClientGone.
+    Raises PAYLOAD_TOO_LARGE, TOO_MANY_ITEMS, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE,
+    TRANSFER_CODING_UNKNOWN or ClientGone.
     """
-    declared = headers.get(b"content-length", b"0")
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None and coding.strip().lower() != b"chunked":
+        raise errors.transfer_coding_unknown()
+    declared = headers.get(b"content-length", b"0").strip()
     if not declared.isdigit() or int(declared) > bounds.body_bytes:
         raise errors.payload_too_large(bounds.body_bytes)
     try:
@@ -78,7 +84,7 @@ def check_depth(body: bytes) -> None:
         ]
         if not level:
             return
-    raise errors.malformed(f"The body nests deeper than {DEPTH_MAX} levels.")
+    raise _too_deep()
 
 
 def check_items(body: bytes, limit: int) -> None:
@@ -109,6 +115,9 @@ def loads(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if _TOO_DEEP in str(error):
+            # The parser has a bound of its own, far beyond ours.
+            raise _too_deep() from error
         raise broken(error) from error
 
 
@@ -117,6 +126,10 @@ def broken(error: ValueError) -> Exception:
     line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
     place = f" at line {line}, column {column}" if line is not None else ""
     return errors.malformed(f"The body is not valid JSON{place}.")
+
+
+def _too_deep() -> Refusal:
+    return errors.malformed(f"The body nests deeper than {DEPTH_MAX} levels.")
 
 
 def _containers(values: Iterable[Any]) -> list[Any]:
