@@ -25,7 +25,8 @@ Turns briefs into published, illustrated articles.
 `{{"success": false, "error": …, "code": …, "errors": …}}`. `code` is stable; `errors` names the
 fields at fault.
 
-**Lists** take `page` and `page_size`, or `page_token` for any depth; follow `next`.
+**Lists** take `page` and `page_size`, or `page_token` for any depth; follow `next`. Who reads a
+whole list while others write begins with an empty `page_token=`.
 
 **Scope**: `site_id` and `sector_id` in the query or the body, or the headers `X-Site-Id` and
 `X-Sector-Id`, choose what a call is about. What is given twice must be the same. Operators act on

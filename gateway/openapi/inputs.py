@@ -29,6 +29,11 @@ _CHECKSUM_CHARS = 9
 """Of what is shown, after the revision of the row."""
 _KEY = f"^[!-~]{{1,{ID_CHARS_MAX}}}$"
 _ORDERS = re.compile(r"^(?:One of )?([a-z_]+(?:, [a-z_]+)*); a leading `-`")
+_CONTINUES = (
+    "Where the page before ended, as its `next` says; bound to the same filters and order. Empty "
+    "(`page_token=`) begins at the first row, and `next` goes on by token: nothing comes twice or "
+    "is left out while others add and delete, as it may be with `page`."
+)
 _CHOOSES = {
     "site_id": "Chooses the site; the same as the header `X-Site-Id`.",
     "sector_id": "Chooses the sector; the same as the header `X-Sector-Id`.",
@@ -134,6 +139,8 @@ class Inputs:
         elif name == "page_size":
             schema |= {"minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE_DEFAULT}
             text = "Rows in a page."
+        elif name == "page_token":
+            text = _CONTINUES
         return _parameter(name, "query", {**schema, "description": text})
 
     def _page(self, request: DescMessage) -> Schema:

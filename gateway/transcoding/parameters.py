@@ -127,7 +127,8 @@ class Parameters:
             if not 1 <= values[0] <= PAGE_SIZE_MAX:
                 return f"must be from 1 to {PAGE_SIZE_MAX}"
         if self.paged and name == "page_token":
-            found.by_token = bool(values[0])
+            # An empty one begins such a walk.
+            found.by_token = True
         return None
 
 

@@ -53,7 +53,9 @@ async def stack(make_stack, task, picture):
     async with make_stack("tasks", "identity", "images", "billing", **options) as opened:
         opened.backend.answers.update(
             GetTask=task,
-            ListTasks=tasks_pb2.ListTasksResponse(tasks=[task], total_size=2),
+            ListTasks=tasks_pb2.ListTasksResponse(
+                tasks=[task], total_size=2, next_page_token="further"
+            ),
             UpdateBudget=EtagMismatch("budget", "2.a7c", ["credits"]),
             Login=identity_pb2.Session(),
             GetImageFile=picture[1],

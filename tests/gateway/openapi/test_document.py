@@ -130,6 +130,7 @@ def test_a_list_knows_its_parameters(operations):
     assert {"page", "page_size", "page_token", "ordering", "search", "status"} <= found.keys()
     assert "-created_at" in found["ordering"]["schema"]["enum"]
     assert found["page_size"]["schema"]["maximum"] == 100
+    assert "`page_token=`" in found["page_token"]["description"]
     assert found["status"]["schema"] == {"$ref": "#/components/schemas/TaskStatusInput"}
     assert not {"skip", "order_by", "request_id"} & found.keys()
 

@@ -75,6 +75,13 @@ async def test_who_walks_by_token_gets_tokens(client, backend, page):
     assert body["previous"] is None
 
 
+async def test_an_empty_token_begins_a_walk_by_token(client, backend, page):
+    body = (await client.get(TASKS, params={"page_token": "", "page_size": 2})).json()
+    assert (backend.last.request.page_token, backend.last.request.skip) == ("", 0)
+    assert query_of(body["next"]) == {"page_size": "2", "page_token": "next-token"}
+    assert body["previous"] is None
+
+
 async def test_beyond_the_countable_pages_the_link_continues_by_token(client, backend):
     backend.answers["ListTasks"] = tasks_pb2.ListTasksResponse(
         tasks=[tasks_pb2.Task()] * 100, next_page_token="further", total_size=1_000_000
@@ -114,6 +121,7 @@ async def test_a_hostile_host_header_never_reaches_a_link(client, page):
         ("page=99999999999", "page"),
         ("page=1000000000&page_size=100", "page"),
         ("page=2&page_token=x", "page"),
+        ("page=2&page_token=", "page"),
         ("page_size=0", "page_size"),
         ("page_size=101", "page_size"),
         ("page_size=many", "page_size"),
