@@ -83,12 +83,6 @@ class Endpoint:
         exchange: Exchange,
     ) -> None:
         """Answers a request. Raises Refusal, or ClientGone when nobody waits for an answer."""
-        answer = await self._respond(scope, receive, path, exchange)
-        await answers.send_answer(send, answer, is_head=scope["method"] == "HEAD")
-
-    async def _respond(
-        self, scope: Mapping[str, Any], receive: Any, path: Mapping[str, str], exchange: Exchange
-    ) -> Answer:
         exchange.route = self.binding.template
         principal = await self._around.entrance.admit(exchange, self._throttle, self.method)
         body = b""
@@ -103,7 +97,8 @@ class Endpoint:
         if bound.idempotency_key:
             # Only now: what was refused has not used the key.
             exchange.reply_headers.append((b"idempotency-key", bound.idempotency_key.encode()))
-        return self._answer(wire, bound, scope, exchange)
+        answer = self._answer(wire, bound, scope, exchange)
+        await answers.send_answer(send, answer, is_head=scope["method"] == "HEAD")
 
     async def _scope(self, principal: Principal, bound: Bound) -> Scope:
         if self.method.needs_sector and not (bound.site_id and bound.sector_id):
