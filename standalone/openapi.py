@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chassis.bus import Bus
 from chassis.caller import Signer
 from gateway.__main__ import IDENTITY, PEERS
+from gateway.admission.principals import Principal, Scope
 from gateway.app import build_app, build_upstream
-from gateway.authentication import Principal, Scope
 from gateway.contracts import load_contracts
 from gateway.openapi.page import DOCUMENT_PATH
 from gateway.streams.facts import Catalogue
-from gateway.streams.hub import Bounds, Hub
+from gateway.streams.hub import Hub, StreamBounds
 
 _NOWHERE = "127.0.0.1:1"
 """No connection is made before the first call, and there is none."""
@@ -33,7 +33,7 @@ async def _document() -> bytes:
     contracts = load_contracts()
     signer = Signer("gateway", Ed25519PrivateKey.generate())
     upstream = build_upstream(contracts, dict.fromkeys((*PEERS, IDENTITY), _NOWHERE), signer)
-    hub = Hub(Bus(f"nats://{_NOWHERE}", "openapi"), Catalogue(contracts), Bounds())
+    hub = Hub(Bus(f"nats://{_NOWHERE}", "openapi"), Catalogue(contracts), StreamBounds())
     app = build_app(contracts, upstream, _Nobody(), _Nobody(), hub=hub)
     body = b""
 

@@ -6,8 +6,8 @@ Each is in the document when the gateway has the route.
 from __future__ import annotations
 
 from gateway.openapi import codes, examples
-from gateway.openapi.answers import JSON, Answers, envelope, header_references
 from gateway.openapi.operations import SECURITY
+from gateway.openapi.responses import JSON, Answers, envelope, header_references
 from gateway.openapi.rules import Schema
 
 HEALTH, EVENTS, KEYS = "Health", "Events", "Keys"
