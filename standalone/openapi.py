@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -35,20 +36,30 @@ async def _document() -> bytes:
     upstream = build_upstream(contracts, dict.fromkeys((*PEERS, IDENTITY), _NOWHERE), signer)
     hub = Hub(Bus(f"nats://{_NOWHERE}", "openapi"), Catalogue(contracts), StreamBounds())
     app = build_app(contracts, upstream, _Nobody(), _Nobody(), hub=hub)
-    body = b""
+    status, body = 0, b""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
     async def send(message: dict[str, Any]) -> None:
-        nonlocal body
+        nonlocal status, body
+        status = message.get("status", status)
         body += message.get("body", b"")
 
-    scope = {"type": "http", "method": "GET", "path": DOCUMENT_PATH, "headers": []}
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": DOCUMENT_PATH,
+        "query_string": b"",
+        "headers": [(b"host", _NOWHERE.encode())],
+    }
     try:
-        await app({**scope, "query_string": b""}, receive, send)
+        await app(scope, receive, send)
     finally:
         await upstream.close()
+    if status != HTTPStatus.OK:
+        raise RuntimeError(f"the gateway does not describe itself: {body.decode()}")
     return body
 
 
