@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -116,7 +115,8 @@ def _repeated(pairs: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
 def _traceparent(sent: bytes) -> str:
     """Continues a well-formed trace, or begins one; the span is always our own."""
     known = _TRACE.fullmatch(sent) if sent else None
+    # The last 62 bits of a UUIDv7 are random, as those of a span should be, and of a trace.
+    made = ids.new_id().replace("-", "")
     if known is None or known[1] == _NO_TRACE:
-        made = secrets.token_hex(24)
-        return f"00-{made[:32]}-{made[32:]}-01"
-    return f"00-{known[1].decode()}-{secrets.token_hex(8)}-{known[2].decode()}"
+        return f"00-{made}-{made[16:]}-01"
+    return f"00-{known[1].decode()}-{made[16:]}-{known[2].decode()}"

@@ -38,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    _head_has_begun = False
     _is_one_too_many = False
     _in_body = False
     _body_bytes = 0
@@ -107,8 +108,6 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_timer is None:
-                self._start_timer()
         elif self._in_body:
             self._frame_bytes += len(data)
         self._unset_keepalive_if_required()
@@ -119,6 +118,9 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._refusal or errors.not_http())
             return
+        if self._head_timer is None and self._is_amid_head():
+            # Only now: most heads come in one piece.
+            self._start_timer()
         if self._is_too_much() and not self.transport.is_closing():
             self._refuse(errors.head_too_large(self._bounds.head_bytes))
 
@@ -137,12 +139,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """A new request begins."""
         super().on_message_begin()
         self._unset_keepalive_if_required()
-        self._in_head, self._head_bytes = True, 0
-        self._start_timer()
+        self._in_head, self._head_bytes, self._head_has_begun = True, 0, True
 
     def on_headers_complete(self) -> None:
         """The head is there; its size is checked once more, whatever else came with it."""
         self._stop_timer()
+        self._head_has_begun = False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._bounds.head_bytes:
             self._refusal = errors.head_too_large(self._bounds.head_bytes)
@@ -191,6 +193,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _address(self) -> str:
         return self.client[0] if self.client else ""
+
+    def _is_amid_head(self) -> bool:
+        return self._in_head and (self._head_has_begun or self._head_bytes > 0)
 
     def _is_too_much(self) -> bool:
         if self._in_head:
