@@ -38,7 +38,7 @@ _SINGULAR = {
 """Headers that decide something; sent twice, two readers might see two different requests."""
 KEY = "writer.exchange"
 CUT_OFF = "writer.cut_off"
-"""Where a scope holds the refusal with which the socket has ended the request."""
+"""Where a scope holds the refusal with which the socket has stopped reading the body."""
 
 
 @dataclass(slots=True)
