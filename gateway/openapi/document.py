@@ -15,6 +15,7 @@ from gateway.openapi.operations import Operations
 from gateway.openapi.rules import Schema
 from gateway.parameters import PARAMETERS_MAX
 from gateway.routes import Route
+from gateway.streams.facts import Catalogue
 
 PACKAGE = "writer"
 _ABOUT = f"""\
@@ -36,8 +37,9 @@ answered alike and does nothing more. `If-Match` with the `ETag` that was read r
 what somebody else has changed.
 
 **Bodies** are JSON of at most {{body_bytes:,}} bytes and {DEPTH_MAX} levels, text without U+0000;
-null means: not given. Fields that only the service sets are ignored, unknown ones refused. A query
-has at most {PARAMETERS_MAX} parameters. A trailing slash means nothing."""
+null means: not given, and in a PATCH: emptied, which is refused where something is needed. Fields
+that only the service sets are ignored, unknown ones refused. A query has at most {PARAMETERS_MAX}
+parameters. A trailing slash means nothing."""
 _SCHEMES: dict[str, Schema] = {
     "accessToken": {
         "type": "http",
@@ -67,7 +69,7 @@ def build(
     paths: dict[str, dict[str, Schema]] = {}
     for binding in served:
         paths.setdefault(binding.template, {})[binding.verb.lower()] = operations.describe(binding)
-    others = beside.operations(operations.answers)
+    others = beside.operations(operations.answers, Catalogue(contracts).types)
     tags = {str(tag["name"]): tag for tag in operations.tags()}
     for (verb, template), operation in others.items():
         if (verb, template) not in routes:

@@ -57,7 +57,7 @@ class Inputs:
             components.schemas[name] = self._body(binding)
         schema = components.schemas[name]
         return {
-            "required": "required" in schema,
+            "required": "required" in schema or "minProperties" in schema,
             "content": {
                 JSON: {
                     "schema": reference(name),
@@ -76,6 +76,9 @@ class Inputs:
             assert isinstance(inner, DescMessage)
             desc, partial, omitted = inner, binding.verb == "PATCH", set()
         schema = self._schemas.given(desc, omitted=omitted, partial=partial)
+        if binding.verb == "PATCH":
+            # What names nothing to change is refused.
+            schema["minProperties"] = 1
         if binding.method.access != "public":
             for name in SCOPE:
                 if name not in schema["properties"] and name not in omitted:

@@ -12,6 +12,7 @@ from gateway import errors
 from gateway.openapi import codes, inputs
 from gateway.openapi.comments import Comments, first_sentence
 from gateway.openapi.rules import is_needed
+from gateway.streams.facts import Catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
 # Of generations and pictures, which are resources: no call is refused with these.
@@ -163,6 +164,29 @@ def test_an_operation_names_every_status_and_reason(document, operations):
     assert "204" in operations["delete_budget"]["responses"]
     assert "202" in operations["auto_generate_content"]["responses"]
     assert "404" not in operations["list_tasks"]["responses"]
+
+
+def test_a_bulk_change_of_what_is_missing_is_documented(operations):
+    found = operations["bulk_update_tasks"]["responses"]["404"]
+    assert found["$ref"] == "#/components/responses/NotFound"
+
+
+def test_the_types_of_events_are_those_that_can_be_asked_for(contracts, operations):
+    parameters = {each.get("name"): each for each in operations["watch_events"]["parameters"]}
+    types = parameters["types"]["schema"]["items"]["enum"]
+    assert types == sorted(Catalogue(contracts).types)
+
+
+def test_a_patch_needs_a_body_that_names_something(document, operations):
+    patches = {
+        item["patch"]["operationId"] for item in document["paths"].values() if "patch" in item
+    }
+    assert len(patches) >= 4
+    for name in patches:
+        body = operations[name]["requestBody"]
+        assert body["required"]
+        schema = _resolved(document, body["content"]["application/json"]["schema"])
+        assert schema["minProperties"] == 1
 
 
 def test_every_word_in_capitals_of_a_comment_is_a_known_reason(contracts):
