@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from gateway.openapi import codes, examples
 from gateway.openapi.answers import JSON, Answers, envelope, header_references
+from gateway.openapi.inputs import SEGMENT
 from gateway.openapi.operations import SECURITY
 from gateway.openapi.rules import Schema
 
@@ -18,7 +19,6 @@ TAGS = {
     EVENTS: "What happens, as it happens: server-sent events.",
     KEYS: "What access tokens are verified with.",
 }
-_SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
 _MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 _BINARY: Schema = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 _SEEN = "The `id` of the last event that was received: the stream goes on after it."
@@ -205,6 +205,6 @@ def _id(of: str) -> Schema:
         "in": "path",
         "required": True,
         "description": f"Id of the {of}.",
-        "schema": {"type": "string", "pattern": _SEGMENT},
+        "schema": {"type": "string", "pattern": SEGMENT},
         "example": examples.ID,
     }

@@ -23,7 +23,8 @@ _BY_HEADER = ("request_id", "etag")
 """Fields of a request that headers fill."""
 _BY_KEYS = "update_mask"
 """Made from the keys of the body."""
-_SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
+# No dot at the beginning: clients resolve `.` and `..` away.
+SEGMENT = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}$"
 _REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{{1,{}}}(-[0-9a-f]{{8}})?")$'
 _CHECKSUM_CHARS = 9
 """Of what is shown, after the revision of the row."""
@@ -106,7 +107,7 @@ class Inputs:
                 "in": "path",
                 "required": True,
                 "description": self._schemas.describe(fields[name]),
-                "schema": {"type": "string", "pattern": _SEGMENT, **rule},
+                "schema": {"type": "string", "pattern": SEGMENT, **rule},
                 "example": examples.ID,
             }
 

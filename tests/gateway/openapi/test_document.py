@@ -1,6 +1,7 @@
 """The document is valid, complete, and says what the contracts and the gateway say."""
 
 import ast
+import re
 from pathlib import Path
 
 import jsonschema
@@ -9,7 +10,7 @@ from openapi_spec_validator import validate
 
 from chassis.errors import Kind
 from gateway import errors
-from gateway.openapi import codes, inputs
+from gateway.openapi import codes, examples, inputs
 from gateway.openapi.comments import Comments, first_sentence
 from gateway.openapi.rules import is_needed
 from gateway.streams.facts import Catalogue
@@ -175,6 +176,19 @@ def test_the_types_of_events_are_those_that_can_be_asked_for(contracts, operatio
     parameters = {each.get("name"): each for each in operations["watch_events"]["parameters"]}
     types = parameters["types"]["schema"]["items"]["enum"]
     assert types == sorted(Catalogue(contracts).types)
+
+
+def test_an_id_is_no_step_in_a_path(operations):
+    patterns = {
+        each["schema"]["pattern"]
+        for operation in operations.values()
+        for each in operation.get("parameters", ())
+        if each.get("in") == "path"
+    }
+    assert inputs.SEGMENT in patterns
+    for pattern in patterns:
+        assert re.search(pattern, examples.ID)
+        assert not any(re.search(pattern, step) for step in (".", "..", "", "a/b"))
 
 
 def test_a_patch_needs_a_body_that_names_something(document, operations):
