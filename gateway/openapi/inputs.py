@@ -28,7 +28,7 @@ SEGMENT = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}$"
 _REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{{1,{}}}(-[0-9a-f]{{8}})?")$'
 _CHECKSUM_CHARS = 9
 """Of what is shown, after the revision of the row."""
-_KEY = f"^[!-~]{{1,{ID_CHARS_MAX}}}$"
+_KEY = f"^[!-~]([ -~]{{0,{ID_CHARS_MAX - 2}}}[!-~])?$"
 _ORDERS = re.compile(r"^(?:One of )?([a-z_]+(?:, [a-z_]+)*); a leading `-`")
 _CHOOSES = {
     "site_id": "Chooses the site; the same as the header `X-Site-Id`.",

@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from chassis.errors import Kind
+from chassis.errors import InvalidFields, Kind
 from gateway import errors
+from gateway.binding import ID_CHARS_MAX, _header_text
 from gateway.openapi import codes, examples, inputs
 from gateway.openapi.comments import Comments, first_sentence
 from gateway.openapi.rules import is_needed
@@ -189,6 +190,25 @@ def test_an_id_is_no_step_in_a_path(operations):
     for pattern in patterns:
         assert re.search(pattern, examples.ID)
         assert not any(re.search(pattern, step) for step in (".", "..", "", "a/b"))
+
+
+def test_the_pattern_of_a_key_is_what_the_gateway_takes(document):
+    pattern = document["components"]["parameters"]["Idempotency-Key"]["schema"]["pattern"]
+    for text in (
+        "a",
+        "a b",
+        "~" * ID_CHARS_MAX,
+        "!" * (ID_CHARS_MAX + 1),
+        "",
+        "é",
+        "a\tb",
+        "a\x7f",
+    ):
+        try:
+            taken = _header_text(text.encode("latin-1"), "Idempotency-Key") == text
+        except InvalidFields:
+            taken = False
+        assert bool(re.search(pattern, text)) is taken, text
 
 
 def test_a_patch_needs_a_body_that_names_something(document, operations):
