@@ -65,10 +65,15 @@ class Person:
     image_id: str
 
 
+def address(name):
+    """Of nobody yet."""
+    return f"{name}-{secrets.token_hex(6)}@example.com"
+
+
 def person_at(stack, name, role="owner"):
     """A new person. No call makes a developer, so the role is written into the database."""
     # None that the examples of the document, or a fuzzer, may guess.
-    email, password = f"{name}-{os.getpid()}@example.com", secrets.token_urlsafe(24)
+    email, password = address(name), secrets.token_urlsafe(24)
     session = Rest(stack.url).post("auth/register", {"email": email, "password": password})
     user_id = session["user"]["id"]
     with sqlite3.connect(Path(stack.place.directory) / "identity.db") as database:
@@ -131,23 +136,28 @@ def neighbour(stack):
 
 @pytest.fixture
 def supplies(stack, operator):
-    """What can be used up, each thing once; a colleague and a task that stay."""
+    """What can be used up, each thing once; two colleagues and a task that stay."""
     login = {"email": operator.email, "password": operator.password}
     rest = Rest(stack.url, f"Bearer {Rest(stack.url).post('auth/login', login)['access_token']}")
     place = {name: getattr(operator, name) for name in ("cluster_id", "site_id", "sector_id")}
-    tokens = [
-        rest.post("auth/invitations", {"email": f"{number}@example.com"})["token"]
-        for number in range(SPARE + 1)
-    ]
-    accepted = {"token": tokens.pop(), "password": operator.password}
+    colleague, leaver, *tokens = (
+        rest.post("auth/invitations", {"email": address("guest"), "role": "admin"})["token"]
+        for _ in range(SPARE + 2)
+    )
+
+    def accepted(token):
+        fields = {"token": token, "password": operator.password}
+        return Rest(stack.url).post("auth/invitations/accept", fields)["user"]
+
     people = [
-        {"email": f"{name}@example.com", "password": operator.password}
+        {"email": address(name), "password": operator.password}
         for name in ("suspended", "cancelled")
     ]
     task_ids = [rest.post("writer/tasks", BRIEF | place)["id"] for _ in range(SPARE + 1)]
     return {
         "tokens": tokens,
-        "user_id": Rest(stack.url).post("auth/invitations/accept", accepted)["user"]["id"],
+        "user_id": accepted(colleague)["id"],
+        "leaver": {"email": accepted(leaver)["email"], "password": operator.password},
         "account_ids": [Rest(stack.url).post("auth/register", p)["account"]["id"] for p in people],
         "task_id": task_ids.pop(),
         "task_ids": task_ids,

@@ -25,12 +25,14 @@ from schemathesis.openapi.checks import JsonSchemaError, RejectedPositiveData
 from gateway.contracts import load_contracts
 from gateway.openapi.names import operation_id
 from gateway.streams.facts import Catalogue
+from standalone.rest import Rest
 
 PEOPLE = json.loads(Path(os.environ["FUZZ_PEOPLE"]).read_text())
 OPERATOR, SUPPLIES = PEOPLE["operator"], PEOPLE["supplies"]
 SCOPE = {name: OPERATOR[name] for name in ("site_id", "sector_id")}
 SCOPE_HEADERS = {"X-Site-Id": SCOPE["site_id"], "X-Sector-Id": SCOPE["sector_id"]}
 
+LEAVER = SUPPLIES["leaver"]
 SUSPENDED_ID, CANCELLED_ID = SUPPLIES["account_ids"]
 # Ids that the answers of other operations do not supply, or whose use would end the run.
 IDS = {
@@ -56,8 +58,10 @@ REFERENCES = {
     "create_sector": {"site_id": SCOPE["site_id"]},
     "refund_credits": {"transaction_id": OPERATOR["transaction_id"]},
     "bulk_update_tasks": {"ids": [SUPPLIES["task_id"]]},
-    "change_password": dict.fromkeys(("current_password", "new_password"), OPERATOR["password"]),
+    "change_password": dict.fromkeys(("current_password", "new_password"), LEAVER["password"]),
 }
+# Who does this has a session less: a colleague does, in a session of its own.
+ENDS_SESSIONS = {"logout", "change_password"}
 # What lists and resources make, and nobody guesses: mostly left out of well-formed requests.
 GUESSES = ("page_token", "If-Match")
 GUESSED_ONE_IN = 4
@@ -102,6 +106,7 @@ BINDINGS = {operation_id(binding): binding for binding in load_contracts().bindi
 EVENT_TYPES = Catalogue(load_contracts()).types
 STREAM_EVENTS = {"run", "reset", "end", "paused", "resumed"}
 TALLY = Counter()
+TOKEN = "Bearer ey"
 ADDRESSES = ipaddress.ip_network("10.0.0.0/8").hosts()
 
 
@@ -112,7 +117,11 @@ def name_of(case):
 @schemathesis.hook
 def before_call(_context, case, _kwargs):
     """Of well-formed requests: one scope, and references to what there is."""
+    # Wrong passwords lock addresses out.
     case.headers["X-Forwarded-For"] = str(next(ADDRESSES))
+    if name_of(case) in ENDS_SESSIONS and case.headers.get("Authorization", "").startswith(TOKEN):
+        session = Rest(PEOPLE["url"]).post("auth/login", LEAVER)
+        case.headers["Authorization"] = f"Bearer {session['access_token']}"
     if case.meta is not None and case.meta.generation.mode.is_positive:
         choose_scope(case)
         leave_out_guesses(case)
@@ -181,7 +190,7 @@ def filter_failure(_context, failure, case, response):
     """Whether what a check found is one; False for what the tables name."""
     if isinstance(failure, RejectedPositiveData):
         return not is_unforeseeable(case, response)
-    if isinstance(failure, JsonSchemaError) and is_stream(response):
+    if isinstance(failure, JsonSchemaError) and failure.title == "SSE event violates schema":
         # OpenAPI 3.1 describes a stream as one text; schemathesis compares each event with that.
         # What an event is, is checked below.
         return False
