@@ -14,10 +14,10 @@ from chassis.caller import Signer
 from chassis.ids import new_id
 from chassis.keys import load_signing_key
 from chassis.process import keep_for_good
+from gateway.admission.principals import Principal, Scope
 from gateway.app import build_app, build_upstream
-from gateway.authentication import Principal, Scope
 from gateway.contracts import load_contracts
-from gateway.server import http_server, listening_socket
+from gateway.http.server import http_server, listening_socket
 
 WHO = Principal(principal="user:bench", role="editor", account_id=new_id())
 

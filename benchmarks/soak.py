@@ -21,7 +21,7 @@ from pathlib import Path
 
 import httpx
 
-from gateway.throttles import PER_MINUTE
+from gateway.admission.throttles import PER_MINUTE
 from standalone.stack import Stack
 
 API = "/api/v1"

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     Row,
     Select,
@@ -46,6 +47,7 @@ KEPT_MAX = 512
 _TOTAL = "rows_of_all_pages"
 _ROWS, _SKIP, _VALUE, _LAST = "page_rows", "page_skip", "page_value", "page_last"
 _INT_MAX = 2**31 - 1
+Beside = Callable[[FromClause], ColumnElement[Any]]
 _PAGE_FIELDS = ("page_size", "page_token", "skip")
 
 
@@ -100,14 +102,16 @@ def paginate(
     count_max: int | None = None,
     values: Mapping[str, object] | None = None,
     kept: bool = False,
+    beside: Beside | None = None,
 ) -> Page:
     """Reads one page of `statement`, ordered by a sortable column and then by `tie`.
 
     `statement` must select the sort columns under their own names. With `count_max` the total
     stops there, so that a long history costs no more than a short one. `values` are those of the
     statement's parameters; `kept` says that the statement itself is always the same object, so
-    that what is made of it is kept, too. Raises InvalidFields for an unknown order and
-    PageTokenInvalid for a token of another list.
+    that what is made of it is kept, too. `beside` makes a column of what belongs to a row in
+    other tables; it is read for the rows of the page alone, not for those that it skips. Raises
+    InvalidFields for an unknown order and PageTokenInvalid for a token of another list.
     """
     column, descending = _order(query.order_by or default, sortable)
     given = {**(values or {}), _ROWS: query.size + 1, _SKIP: query.skip}
@@ -121,6 +125,7 @@ def paginate(
         descending=descending,
         continued=bool(query.token),
         count_max=count_max,
+        beside=beside,
         dialect=connection.dialect.name,
     )
     rows = connection.execute(page, given).all()
@@ -141,22 +146,40 @@ def _built(
     descending: bool,
     continued: bool,
     count_max: int | None,
+    beside: Beside | None,
     dialect: str,
 ) -> tuple[Select[Any], Select[Any]]:
     """The statements of a page with its total, and of the total alone."""
     # One column, so that an index may answer alone.
     matching = statement.order_by(None).with_only_columns(tie, maintain_column_froms=True)
     counted = select(func.count()).select_from(matching.limit(count_max).subquery())
-    by = _by_code_point(dialect, column)
-    ordered = statement.order_by(*((c.desc() if descending else c.asc()) for c in (by, tie)))
+    page = _ordered(statement, column, tie, descending=descending, dialect=dialect)
     if continued:
-        ordered = ordered.where(_after(by, tie, descending=descending))
+        by = _by_code_point(dialect, column)
+        page = page.where(_after(by, tie, descending=descending))
+    page = page.offset(bindparam(_SKIP, type_=Integer)).limit(bindparam(_ROWS, type_=Integer))
+    if beside is not None:
+        rows = page.subquery("page")
+        joined: Select[Any] = select(*rows.c, beside(rows))
+        places = rows.c[column.name], rows.c[tie.name]
+        page = _ordered(joined, *places, descending=descending, dialect=dialect)
     if count_max is None:
         # One statement, so that a page and its total agree by themselves. A bounded total only
         # says "many": it goes apart, where its way through the rows is no matter of the page's.
-        ordered = ordered.add_columns(counted.scalar_subquery().label(_TOTAL))
-    page = ordered.offset(bindparam(_SKIP, type_=Integer))
-    return page.limit(bindparam(_ROWS, type_=Integer)), counted
+        page = page.add_columns(counted.scalar_subquery().label(_TOTAL))
+    return page, counted
+
+
+def _ordered(
+    statement: Select[Any],
+    column: ColumnElement[Any],
+    tie: ColumnElement[Any],
+    *,
+    descending: bool,
+    dialect: str,
+) -> Select[Any]:
+    places = _by_code_point(dialect, column), tie
+    return statement.order_by(*((c.desc() if descending else c.asc()) for c in places))
 
 
 def _order(
@@ -190,9 +213,8 @@ def _after(
 def _write_token(
     query: PageQuery, row: Row[Any], column: ColumnElement[Any], tie: ColumnElement[Any]
 ) -> str:
-    values = row._mapping
-    value = values[column]
-    place = [value.isoformat() if isinstance(value, datetime) else value, values[tie]]
+    value, last = (row._mapping[each.name] for each in (column, tie))
+    place = [value.isoformat() if isinstance(value, datetime) else value, last]
     document = json.dumps([_seal(query, place), *place], ensure_ascii=False, separators=(",", ":"))
     # Packed, because a long title would not fit into the field otherwise.
     return base64.urlsafe_b64encode(zlib.compress(document.encode())).rstrip(b"=").decode()

@@ -1,18 +1,17 @@
 """The REST gateway: authenticates, transcodes JSON to gRPC and back, and decides nothing else.
 
-Its rooms, in the order in which a request meets them; `docs/gateway.md` tells the story:
+Its rooms; each lists its modules. `docs/gateway.md` tells the story of a request, and
+import-linter (pyproject.toml) says which room may know which.
 
-- put together: app, configuration (the variables)
-- the socket: server, protocol, bounds
-- around every request: edge, exchange, security, metrics, pages (health)
-- may it come in: entrance, authentication, acting (on another account), cors,
-  throttles (counters, addresses)
-- where to: routes, contracts
-- from JSON to a message: bodies, parameters, binding, masks, fields, faults
-- the call: transcoding, upstream, channel (gRPC itself), hangups
-- and back: conversion, answers, conditions, links, errors
-- files of images: files, ranges
-- the description of it all: openapi
-- server-sent events: streams
-- accounts and users, shaped like a service: identity
+- app: where a request goes, and how all is put together; configuration: the variables
+- contracts: every route and method, read from the descriptors
+- http: the socket, bounds, ids, common headers, errors and the envelope, conditions, routes
+- admission: credentials, origins of pages, throttles, roles, acting on another account
+- transcoding: JSON to a message, the call, a message to JSON
+- upstream: the services behind the gateway, and what they are told
+- grpc_client: gRPC itself, in the event loop
+- beside: health, public keys, files of images
+- streams: server-sent events
+- openapi: the reference
+- identity: accounts and users, shaped like a service
 """

@@ -18,16 +18,16 @@ from chassis.process import Host, hosting, stop_signal, working
 from chassis.server import Server
 from chassis.settings import Settings, SettingsError
 from gateway import configuration
+from gateway.admission.cors import CachedOrigins
+from gateway.admission.principals import CachedAuthenticator, CachedScopes
 from gateway.app import build_app, build_upstream
-from gateway.authentication import CachedAuthenticator, CachedScopes
-from gateway.bounds import Bounds
 from gateway.contracts import load_contracts
-from gateway.cors import CachedOrigins
-from gateway.edge import Edge
+from gateway.http.bounds import Bounds
+from gateway.http.edge import Edge
+from gateway.http.metrics import Metrics, MetricsPage
+from gateway.http.security import SecurityHeaders
+from gateway.http.server import HttpServer, http_server
 from gateway.identity.wiring import wire_identity
-from gateway.metrics import Metrics, MetricsPage
-from gateway.security import SecurityHeaders
-from gateway.server import HttpServer, http_server
 from gateway.streams.facts import Catalogue
 from gateway.streams.hub import Hub
 
@@ -115,7 +115,7 @@ async def _run(
         metrics=metrics,
     )
     parts = replace(identity.parts, loops=[*identity.parts.loops, hub.run])
-    servers = [(_http(settings, app, bounds), listening)]
+    servers = [(_http(settings, app, bounds, metrics), listening)]
     if metrics_listening is not None:
         servers.append((http_server(MetricsPage(metrics)), metrics_listening))
     try:
@@ -125,11 +125,12 @@ async def _run(
         await upstream.close()
 
 
-def _http(settings: Settings, app: Edge, bounds: Bounds) -> HttpServer:
+def _http(settings: Settings, app: Edge, bounds: Bounds, metrics: Metrics) -> HttpServer:
     return http_server(
         app,
         bounds,
         security=SecurityHeaders(settings.extra("WRITER_PUBLIC_URL")),
+        metrics=metrics,
         trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
     )
 

@@ -3,45 +3,60 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from chassis.caller import Signer
-from gateway import answers, cors, errors
-from gateway.authentication import Acting, Authenticator, Scopes
-from gateway.bounds import BOUNDS, Bounds
+from gateway.admission import cors
+from gateway.admission.cors import Cors, ListedOrigins, Origins
+from gateway.admission.counters import MemoryCounter
+from gateway.admission.entrance import Entrance
+from gateway.admission.principals import Acting, Authenticator, Scopes
+from gateway.admission.throttles import OFF, Throttles
+from gateway.beside.files import TEMPLATE as FILE_TEMPLATE
+from gateway.beside.files import ImageFiles
+from gateway.beside.pages import NO_KEYS, add_pages, health, public_keys
 from gateway.contracts import Contracts
-from gateway.cors import Cors, ListedOrigins, Origins
-from gateway.counters import MemoryCounter
-from gateway.edge import Edge
-from gateway.entrance import Entrance
-from gateway.exchange import KEY, Exchange
-from gateway.files import TEMPLATE as FILE_TEMPLATE
-from gateway.files import ImageFiles
-from gateway.links import Links
-from gateway.metrics import Metrics
-from gateway.pages import NO_KEYS, pages
-from gateway.routes import Route, Routes
-from gateway.security import SecurityHeaders
+from gateway.http import answers, errors
+from gateway.http.answers import Answer
+from gateway.http.bounds import BOUNDS, Bounds
+from gateway.http.edge import Edge
+from gateway.http.exchange import KEY, Exchange
+from gateway.http.metrics import Metrics
+from gateway.http.routes import Routes, allow
+from gateway.http.security import SecurityHeaders
+from gateway.openapi import page
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
 from gateway.streams.session import Pace
-from gateway.throttles import OFF, Throttles
-from gateway.transcoding import Endpoint, Surroundings
-from gateway.upstream import Upstream
+from gateway.transcoding.endpoint import Endpoint, Surroundings
+from gateway.transcoding.links import Links
+from gateway.upstream.services import Upstream
 
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
-Served = Endpoint | ImageFiles | EventStreams
-"""What a route leads to."""
+_GET_AND_HEAD = ("GET", "HEAD")
 DEFAULT_PACE = Pace()
 
 
-class Gateway:
-    """Hands a request to its endpoint, a file, or the pages beside them."""
+class Served(Protocol):
+    """What a route leads to."""
 
-    def __init__(self, routes: Routes[Served], beside: Any, greeter: Cors) -> None:
+    async def serve(
+        self,
+        scope: Mapping[str, Any],
+        receive: Any,
+        send: Any,
+        path: Mapping[str, str],
+        exchange: Exchange,
+    ) -> None:
+        """Answers one request, given the parameters of its path. Raises Refusal."""
+
+
+class Gateway:
+    """Hands a request to what serves its route."""
+
+    def __init__(self, routes: Routes[Served], greeter: Cors) -> None:
         self.routes = routes
-        self._beside = beside
         self._cors = greeter
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -50,28 +65,26 @@ class Gateway:
         asked = await self._cors.greet(scope, exchange)
         raw = scope.get("raw_path") or scope["path"].encode()
         path = raw.split(b"?", 1)[0].decode("latin-1")
-        found = self.routes.find(asked or scope["method"], path)
-        if asked is not None:
-            if found is None:
-                raise errors.not_found()
-            is_public = isinstance(found[0], ImageFiles)
-            answer = cors.preflight(exchange, asked, is_public=is_public)
-            await answers.send_answer(send, answer)
+        if scope["method"] == "OPTIONS":
+            await answers.send_answer(send, self._options(path, asked, exchange))
             return
+        found = self.routes.find(scope["method"], path)
         if found is None:
-            path = scope["path"]
-            trimmed = path if path == "/" else path.removesuffix("/")
-            await self._beside({**scope, "path": trimmed}, receive, send)
-            return
-        endpoint, parameters = found
-        if isinstance(endpoint, ImageFiles):
-            await endpoint.serve(scope, receive, send, parameters, exchange)
-            return
-        if isinstance(endpoint, EventStreams):
-            await endpoint.serve(scope, receive, send, parameters, exchange)
-            return
-        answer = await endpoint.answer(scope, receive, parameters, exchange)
-        await answers.send_answer(send, answer)
+            raise errors.not_found()
+        served, parameters = found
+        await served.serve(scope, receive, send, parameters, exchange)
+
+    def _options(self, path: str, asked: str | None, exchange: Exchange) -> Answer:
+        """What a path answers to, or whether a page may send it the verb that it `asked` for."""
+        if asked is None:
+            verbs = self.routes.verbs(path)
+            if not verbs:
+                raise errors.not_found()
+            return Answer(204, headers=[(b"allow", allow(verbs).encode())])
+        found = self.routes.find(asked, path)
+        if found is None:
+            raise errors.not_found()
+        return cors.preflight(exchange, asked, is_public=isinstance(found[0], ImageFiles))
 
 
 def build_app(
@@ -104,16 +117,20 @@ def build_app(
     around = Surroundings(entrance, scopes, upstream, Links(public_url), bounds)
     routes = _routes(contracts, around, hub, pace)
 
-    def describe(beside: Iterable[Route]) -> dict[str, Any]:
+    def describe() -> dict[str, Any]:
         # Imported with the first reader of the reference: no other request needs it.
         from gateway.openapi import document
 
         return document.build(
-            contracts, {*routes.declared, *beside}, public_url=public_url, bounds=bounds
+            contracts,
+            {*routes.declared},
+            public_url=public_url,
+            bounds=bounds,
+            event_types=hub.catalogue.types if hub else (),
         )
 
-    gateway = Gateway(routes, pages(upstream, describe, jwks), greeter)
-    return Edge(gateway, SecurityHeaders(public_url), metrics, bounds)
+    add_pages(routes, {**health(upstream), **public_keys(jwks), **page.pages(describe)})
+    return Edge(Gateway(routes, greeter), SecurityHeaders(public_url), metrics, bounds)
 
 
 def _routes(
@@ -125,10 +142,12 @@ def _routes(
         if method.kind != "unary" or not around.upstream.has(method.peer):
             continue
         names = tuple(_NAMES.findall(binding.template))
-        routes.add(binding.verb, binding.template, Endpoint(contracts, binding, names, around))
+        endpoint = Endpoint(contracts, binding, names, around)
+        for verb in _GET_AND_HEAD if binding.verb == "GET" else (binding.verb,):
+            routes.add(verb, binding.template, endpoint)
     if around.upstream.has("images"):
         files = ImageFiles(contracts, around.upstream)
-        for verb in ("GET", "HEAD"):
+        for verb in _GET_AND_HEAD:
             routes.add(verb, FILE_TEMPLATE, files)
     if hub is not None:
         events = EventStreams(around, hub, pace)

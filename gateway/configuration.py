@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 
 from chassis.settings import Settings, SettingsError
-from gateway.cors import ListedOrigins, Origins
-from gateway.counters import counter_for
-from gateway.server import listening_socket
-from gateway.streams.hub import Bounds as StreamBounds
+from gateway.admission.cors import ListedOrigins, Origins
+from gateway.admission.counters import counter_for
+from gateway.admission.throttles import Throttles, per_minute
+from gateway.http.server import listening_socket
+from gateway.streams.hub import StreamBounds
 from gateway.streams.session import Pace
-from gateway.throttles import Throttles, per_minute
 
 STREAM_PACE_MIN_S = 0.1
 

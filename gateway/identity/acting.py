@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import NotFound
-from gateway.authentication import ActingRequest, Principal
+from gateway.admission.principals import ActingRequest, Principal
 from gateway.identity.domain import OPERATORS, Deed
 from gateway.identity.errors import AccountInactive, MayNotAct
 from gateway.identity.store.accounts import AccountStore

@@ -14,7 +14,7 @@ from chassis import clock
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import Unauthenticated
-from gateway.authentication import CREDENTIAL_CHARS_MAX, Principal, Scope
+from gateway.admission.principals import CREDENTIAL_CHARS_MAX, Principal, Scope
 from gateway.identity.domain import ApiKey, Sector, Site
 from gateway.identity.errors import (
     AccountInactive,

@@ -19,7 +19,7 @@ from writer.identity.v1 import (
 from chassis.keys import load_signing_key
 from chassis.process import Host, Parts
 from chassis.server import Servicer
-from gateway.authentication import Acting, Authenticator, Scopes
+from gateway.admission.principals import Acting, Authenticator, Scopes
 from gateway.identity import servicer
 from gateway.identity.acting import IdentityActing
 from gateway.identity.authentication import IdentityAuthenticator, IdentityScopes

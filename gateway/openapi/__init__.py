@@ -1,1 +1,5 @@
-"""The reference: an OpenAPI 3.1 document made from the contracts, and the page that shows it."""
+"""The reference: an OpenAPI 3.1 document made from the contracts (document), shown by a page.
+
+Of each operation (operations, named by names, told by comments): inputs, responses, codes; of
+messages: schemas, rules, examples. beside: what is served without a contract.
+"""

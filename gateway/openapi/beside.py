@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.openapi import codes, examples
-from gateway.openapi.answers import JSON, Answers, envelope, header_references
 from gateway.openapi.inputs import SEGMENT
 from gateway.openapi.operations import SECURITY
+from gateway.openapi.responses import JSON, Answers, envelope, header_references
 from gateway.openapi.rules import Schema
 
 HEALTH, EVENTS, KEYS = "Health", "Events", "Keys"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from chassis.access import LEVELS
 from chassis.errors import Kind, Refusal
-from gateway import errors
 from gateway.contracts import Binding
-from gateway.fields import is_list
+from gateway.http import errors
+from gateway.transcoding.fields import is_list
 
 CAPITALS = re.compile(r"\b[A-Z]+(?:_[A-Z]+)*\b")
 
@@ -67,6 +67,9 @@ CODES = {
     "ADDRESS_TOO_LONG": Code(Kind.INVALID_ARGUMENT, "The query is too long."),
     "RANGE_NOT_SATISFIABLE": Code(Kind.INVALID_ARGUMENT, "The file has no such part."),
     "UNSUPPORTED_MEDIA_TYPE": Code(Kind.INVALID_ARGUMENT, "The body is not application/json."),
+    "TRANSFER_CODING_UNKNOWN": Code(
+        Kind.INVALID_ARGUMENT, "The body comes in a transfer coding other than chunked."
+    ),
     "REQUEST_ID_REUSED": Code(
         Kind.INVALID_ARGUMENT, "The idempotency key was used for another request."
     ),
@@ -125,6 +128,7 @@ def _general(binding: Binding) -> Iterator[str]:
         yield "NOT_FOUND"
     if binding.body:
         yield from ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+        yield "TRANSFER_CODING_UNKNOWN"
     if "etag" in names:
         yield "ETAG_MISMATCH"
     if "request_id" in names:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from importlib import metadata
 
-from gateway.bodies import DEPTH_MAX
-from gateway.bounds import BOUNDS, Bounds
 from gateway.contracts import Contracts
+from gateway.http.bounds import BOUNDS, Bounds
+from gateway.http.routes import Route
 from gateway.openapi import beside
-from gateway.openapi.answers import ERROR, HEADERS
 from gateway.openapi.inputs import shared_parameters
 from gateway.openapi.operations import Operations
+from gateway.openapi.responses import ERROR, HEADERS
 from gateway.openapi.rules import Schema
-from gateway.parameters import PARAMETERS_MAX
-from gateway.routes import Route
-from gateway.streams.facts import Catalogue
+from gateway.transcoding.bodies import DEPTH_MAX
+from gateway.transcoding.parameters import PARAMETERS_MAX
 
 PACKAGE = "writer"
 _ABOUT = f"""\
@@ -26,7 +25,8 @@ Turns briefs into published, illustrated articles.
 `{{"success": false, "error": …, "code": …, "errors": …}}`. `code` is stable; `errors` names the
 fields at fault.
 
-**Lists** take `page` and `page_size`, or `page_token` for any depth; follow `next`.
+**Lists** take `page` and `page_size`, or `page_token` for any depth; follow `next`. Who reads a
+whole list while others write begins with an empty `page_token=`.
 
 **Scope**: `site_id` and `sector_id` in the query or the body, or the headers `X-Site-Id` and
 `X-Sector-Id`, choose what a call is about. What is given twice must be the same. Operators act on
@@ -62,14 +62,15 @@ def build(
     *,
     public_url: str = "",
     bounds: Bounds = BOUNDS,
+    event_types: Collection[str] = (),
 ) -> dict[str, object]:
-    """The document about those routes. Raises ContractError or ValueError for a bad contract."""
+    """The document about those routes; streams tell events of `event_types`. Raises ContractError or ValueError for a bad contract."""
     served = [each for each in contracts.bindings if (each.verb, each.template) in routes]
     operations = Operations(contracts, served)
     paths: dict[str, dict[str, Schema]] = {}
     for binding in served:
         paths.setdefault(binding.template, {})[binding.verb.lower()] = operations.describe(binding)
-    others = beside.operations(operations.answers, Catalogue(contracts).types)
+    others = beside.operations(operations.answers, event_types)
     tags = {str(tag["name"]): tag for tag in operations.tags()}
     for (verb, template), operation in others.items():
         if (verb, template) not in routes:

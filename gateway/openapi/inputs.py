@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from protobuf import DescField, DescMessage
 
 from chassis.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX
-from gateway.binding import ID_CHARS_MAX, SCOPE_HEADERS, WHOLE
 from gateway.contracts import Binding, Contracts
-from gateway.fields import element_of
 from gateway.openapi import examples, rules
-from gateway.openapi.answers import JSON
 from gateway.openapi.names import reference, type_name
+from gateway.openapi.responses import JSON
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas, nullable
-from gateway.parameters import PAGE, SCOPE, Parameters
+from gateway.transcoding.binding import ID_CHARS_MAX, SCOPE_HEADERS, WHOLE
+from gateway.transcoding.fields import element_of
+from gateway.transcoding.parameters import PAGE, SCOPE, Parameters
 
 PATH_NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 _BY_HEADER = ("request_id", "etag")
@@ -30,6 +30,11 @@ _CHECKSUM_CHARS = 9
 """Of what is shown, after the revision of the row."""
 _KEY = f"^[!-~]([ -~]{{0,{ID_CHARS_MAX - 2}}}[!-~])?$"
 _ORDERS = re.compile(r"^(?:One of )?([a-z_]+(?:, [a-z_]+)*); a leading `-`")
+_CONTINUES = (
+    "Where the page before ended, as its `next` says; bound to the same filters and order. Empty "
+    "(`page_token=`) begins at the first row, and `next` goes on by token: nothing comes twice or "
+    "is left out while others add and delete, as it may be with `page`."
+)
 _CHOOSES = {
     "site_id": "Chooses the site; the same as the header `X-Site-Id`.",
     "sector_id": "Chooses the sector; the same as the header `X-Sector-Id`.",
@@ -138,6 +143,8 @@ class Inputs:
         elif name == "page_size":
             schema |= {"minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE_DEFAULT}
             text = "Rows in a page."
+        elif name == "page_token":
+            text = _CONTINUES
         return _parameter(name, "query", {**schema, "description": text})
 
     def _page(self, request: DescMessage) -> Schema:

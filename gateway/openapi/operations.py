@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from gateway.contracts import Binding, Contracts
 from gateway.openapi import codes
-from gateway.openapi.answers import Answers
 from gateway.openapi.comments import Comments
 from gateway.openapi.inputs import PATH_NAMES, Inputs, has_revision
 from gateway.openapi.names import operation_id, tag
+from gateway.openapi.responses import Answers
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas
 

@@ -16,9 +16,10 @@ from importlib import resources
 from typing import Any
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+
+from gateway.http import conditions
+from gateway.http.answers import Answer, Headers
+from gateway.http.exchange import Exchange
 
 DOCUMENT_PATH = "/api/openapi.json"
 PAGE_PATH = "/api/docs"
@@ -30,75 +31,82 @@ _FILES = {
 }
 # Nothing is loaded from or sent to another host, and no text of the document can run as a script.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; "
+    b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'"
 )
+_HEADERS: Headers = [
+    (b"cache-control", b"no-cache"),
+    (b"vary", b"accept-encoding"),
+    (b"content-security-policy", _POLICY),
+]
+_GZIP = (b"content-encoding", b"gzip")
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Exchange], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Bytes that stay the same while the process lives, kept compressed."""
+    """Bytes that stay the same while the process lives, kept in both encodings."""
 
+    plain: bytes
     compressed: bytes
-    etag: str
-    media_type: str
+    digest: str
+    media_type: bytes
 
-    def response(self, request: Request) -> Response:
+    def answer(self, exchange: Exchange) -> Answer:
         """The answer to GET, or that the client has it already."""
-        headers = {
-            "etag": self.etag,
-            "cache-control": "no-cache",
-            "vary": "accept-encoding",
-            "content-security-policy": _POLICY,
-        }
-        if _is_known(request.headers.get("if-none-match", ""), self.etag):
-            return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"] = "gzip"
-            return Response(self.compressed, headers=headers, media_type=self.media_type)
-        return Response(
-            gzip.decompress(self.compressed), headers=headers, media_type=self.media_type
-        )
+        packed = accepts_gzip(exchange.headers.get(b"accept-encoding", b"").decode("latin-1"))
+        # Two encodings are two representations: each has a tag of its own (RFC 9110, 8.8.3.3).
+        tag = f'"{self.digest}-gzip"' if packed else f'"{self.digest}"'
+        headers = [*_HEADERS, (b"etag", tag.encode())]
+        if conditions.is_known(exchange.headers, tag):
+            return Answer(304, headers=headers)
+        if packed:
+            headers.append(_GZIP)
+        return Answer(200, self.compressed if packed else self.plain, headers, self.media_type)
 
 
-def routes(build: Callable[[], dict[str, Any]]) -> list[Route]:
-    """The routes of the reference; `build` makes the document."""
+def pages(build: Callable[[], dict[str, Any]]) -> dict[str, Endpoint]:
+    """What answers at each path of the reference; `build` makes the document."""
 
     def document() -> Served:
         return _served(orjson.dumps(build()), "application/json")
 
-    return [
-        Route(DOCUMENT_PATH, _lazily(document)),
-        Route(PAGE_PATH, _lazily(functools.partial(_file, *_PAGE))),
-        *(
-            Route(f"{PAGE_PATH}/{name}", _lazily(functools.partial(_file, name, media_type)))
+    return {
+        DOCUMENT_PATH: _lazily(document),
+        PAGE_PATH: _lazily(functools.partial(_file, *_PAGE)),
+        **{
+            f"{PAGE_PATH}/{name}": _lazily(functools.partial(_file, name, media_type))
             for name, media_type in _FILES.items()
-        ),
-    ]
+        },
+    }
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether an `Accept-Encoding` takes gzip; weights matter only where they are 0."""
+    taken: dict[str, bool] = {}
+    for part in header.lower().split(","):
+        coding, _, weight = part.partition(";")
+        name, _, number = weight.partition("=")
+        refused = name.strip() == "q" and not number.strip().strip("0.")
+        taken[coding.strip()] = not refused
+    return taken.get("gzip", taken.get("*", False))
 
 
 def _lazily(make: Callable[[], Served]) -> Endpoint:
     """An endpoint that makes its answer once, whoever asks first."""
     made: asyncio.Task[Served] | None = None
 
-    async def endpoint(request: Request) -> Response:
+    async def endpoint(exchange: Exchange) -> Answer:
         nonlocal made
         if made is None or (made.done() and made.exception() is not None):
             made = asyncio.create_task(asyncio.to_thread(make))
         # Shielded: a client that hangs up must not take the work from those who wait with it.
         served = await asyncio.shield(made)
-        return served.response(request)
+        return served.answer(exchange)
 
     return endpoint
-
-
-def _is_known(sent: str, tag: str) -> bool:
-    """Whether If-None-Match names the tag; weak marks come from proxies that compress."""
-    tags = [part.strip().removeprefix("W/") for part in sent.split(",")]
-    return "*" in tags or tag in tags
 
 
 def _file(name: str, media_type: str) -> Served:
@@ -107,5 +115,5 @@ def _file(name: str, media_type: str) -> Served:
 
 
 def _served(body: bytes, media_type: str) -> Served:
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return Served(gzip.compress(body, mtime=0), etag, media_type)
+    digest = hashlib.sha256(body).hexdigest()[:32]
+    return Served(body, gzip.compress(body, mtime=0), digest, media_type.encode())

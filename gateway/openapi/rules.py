@@ -7,7 +7,7 @@ from typing import Any
 from protobuf import DescField, Message
 
 from gateway.contracts import Contracts
-from gateway.fields import INT32_MAX, INT32_MIN
+from gateway.transcoding.fields import INT32_MAX, INT32_MIN
 
 _UUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 # Of HTML's `input type=email`, which protovalidate follows.

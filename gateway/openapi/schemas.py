@@ -17,11 +17,11 @@ from protobuf import (
 )
 
 from gateway.contracts import Contracts
-from gateway.fields import Element, element_of, is_list
 from gateway.openapi import examples, rules
 from gateway.openapi.comments import Comments
 from gateway.openapi.names import Components, reference, type_name
 from gateway.openapi.rules import Schema
+from gateway.transcoding.fields import Element, element_of, is_list
 
 INPUT = "Input"
 """Ends the name of what is sent where it differs from what is answered."""

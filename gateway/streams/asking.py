@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chassis.errors import InvalidFields, Violation
-from gateway import errors
-from gateway.binding import ID_CHARS_MAX, SCOPE_HEADERS
-from gateway.exchange import Exchange
-from gateway.parameters import pairs_of
-from gateway.streams.frames import END_ID
+from gateway.http import errors
+from gateway.http.exchange import Exchange
+from gateway.streams.event_format import END_ID
+from gateway.transcoding.binding import ID_CHARS_MAX, SCOPE_HEADERS
+from gateway.transcoding.parameters import pairs_of
 
 MEDIA_TYPE = "text/event-stream"
 SEQUENCE_DIGITS_MAX = 18

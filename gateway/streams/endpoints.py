@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.errors import Forbidden
-from gateway import answers
-from gateway.answers import Answer
 from gateway.contracts import Contracts
-from gateway.exchange import Exchange
+from gateway.http import answers
+from gateway.http.answers import Answer
+from gateway.http.exchange import Exchange
 from gateway.streams.asking import Asked, asked
-from gateway.streams.channel import Channel
 from gateway.streams.hub import Hub, Reader
+from gateway.streams.outlet import Outlet
 from gateway.streams.rights import Guard, View
 from gateway.streams.session import Beginning, Pace, Session, Story
 from gateway.streams.stories import Everything, OneRun, Runs
-from gateway.transcoding import Surroundings
+from gateway.transcoding.endpoint import Surroundings
 
 EVENTS = "/api/v1/events"
 WATCH_RUN = "/api/v1/writer/runs/{id}/watch"
@@ -56,8 +56,8 @@ class EventStreams:
             return
         reader = Reader(view)
         with self._hub.admitted(reader):
-            channel = Channel(receive, send)
-            session = Session(self._hub, reader, story, guard, channel, self._pace)
+            outlet = Outlet(receive, send)
+            session = Session(self._hub, reader, story, guard, outlet, self._pace)
             exchange.outcome = await session.run(beginning)
 
     def _asked(self, query: bytes, exchange: Exchange) -> Asked:

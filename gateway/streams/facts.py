@@ -17,7 +17,7 @@ from protobuf import DescMessage
 from chassis.events import NO_SITE, name_in
 from chassis.feed import Stored
 from gateway.contracts import ContractError, Contracts
-from gateway.streams import frames
+from gateway.streams import event_format
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def _frame(stored: Stored, name: str, data: dict[str, Any], hidden: tuple[str, .
         "request_id": headers.get("ce-requestid", ""),
         "data": data,
     }
-    return frames.event(name, orjson.dumps(document), str(stored.sequence))
+    return event_format.event(name, orjson.dumps(document), str(stored.sequence))
 
 
 def _kinds(contracts: Contracts) -> Iterable[tuple[str, _Kind]]:

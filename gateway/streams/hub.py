@@ -18,7 +18,7 @@ from datetime import datetime
 from chassis import feed
 from chassis.bus import Bus
 from chassis.errors import Kind, Refusal
-from gateway.errors import RETRY_AFTER
+from gateway.http.errors import RETRY_AFTER
 from gateway.streams.facts import Catalogue, Told
 from gateway.streams.replay import Replay
 from gateway.streams.rights import View
@@ -43,7 +43,7 @@ EVENTS_LOST = "EVENTS_LOST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class StreamBounds:
     """How many streams there may be at the same time."""
 
     streams_max: int = 2_000
@@ -112,7 +112,7 @@ class Reader:
 class Hub:
     """The readers of this process, and the reading that feeds them."""
 
-    def __init__(self, bus: Bus, catalogue: Catalogue, bounds: Bounds) -> None:
+    def __init__(self, bus: Bus, catalogue: Catalogue, bounds: StreamBounds) -> None:
         self.catalogue = catalogue
         self.replay = Replay(bus)
         self.position = -1

@@ -8,12 +8,13 @@ from datetime import datetime
 from writer.options.v1 import options_pb2
 
 from chassis import access
-from gateway.authentication import NO_SCOPE, Principal
-from gateway.channel import Metadata
-from gateway.exchange import Exchange
+from gateway.admission.principals import NO_SCOPE, Principal
+from gateway.grpc_client import Metadata
+from gateway.http.exchange import Exchange
 from gateway.streams.asking import Asked
 from gateway.streams.facts import Told
-from gateway.transcoding import Surroundings, caller_of
+from gateway.transcoding.endpoint import Surroundings
+from gateway.upstream.callers import caller_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from typing import NoReturn, Protocol
 from chassis import clock
 from chassis.errors import Kind, Refusal
 from chassis.feed import FEED_ERRORS
-from gateway.streams import frames
-from gateway.streams.channel import Channel
+from gateway.streams import event_format
 from gateway.streams.facts import Told
 from gateway.streams.hub import SHUTTING_DOWN, SLOW_READER, Hub, Reader
+from gateway.streams.outlet import Outlet
 from gateway.streams.replay import UNKNOWN_ID, Gone, Pages
 from gateway.streams.rights import Guard
 
@@ -88,7 +88,7 @@ class Session:
         reader: Reader,
         story: Story,
         guard: Guard,
-        channel: Channel,
+        outlet: Outlet,
         pace: Pace,
     ) -> None:
         self._hub = hub
@@ -96,7 +96,7 @@ class Session:
         self._story = story
         self._guard = guard
         self._pace = pace
-        self._channel = channel
+        self._outlet = outlet
         self._cursor = -1
         """The reader has been told everything up to here; -1 before that is known."""
         self._after = -1
@@ -112,10 +112,10 @@ class Session:
             await self._tell_all(beginning)
         except Ended as ended:
             if ended.reason != CLIENT_GONE:
-                await self._channel.close(
+                await self._outlet.close(
                     ended.reason,
                     come_back=ended.reason in _COME_BACK,
-                    event_id=frames.END_ID if ended.reason == RUN_ENDED else "",
+                    event_id=event_format.END_ID if ended.reason == RUN_ENDED else "",
                 )
             return ended.reason
         finally:
@@ -126,7 +126,7 @@ class Session:
             self._cursor = self._after = beginning.after
         elif beginning.since is None:
             self._cursor = self._hub.position
-        await self._channel.open(self._cursor, beginning.opening)
+        await self._outlet.open(self._cursor, beginning.opening)
         if self._after > self._hub.position:
             await self._check_known()
         if beginning.since is not None:
@@ -152,7 +152,7 @@ class Session:
             else:
                 self._cursor = max(self._cursor, self._hub.position)
             await self._tick()
-            due_s = min(self._channel.written_s + self._pace.heartbeat_s, self._recheck_due_s)
+            due_s = min(self._outlet.written_s + self._pace.heartbeat_s, self._recheck_due_s)
             await self._wait(due_s - clock.elapsed_s())
 
     async def _catch_up(self, upto: int) -> None:
@@ -211,7 +211,7 @@ class Session:
             if taken:
                 self._cursor = taken[-1].sequence
                 chunk = b"".join(each.frame for each in taken[:last])
-                await self._channel.write(chunk, self._cursor)
+                await self._outlet.write(chunk, self._cursor)
             if last is not None:
                 raise Ended(RUN_ENDED)
 
@@ -224,7 +224,7 @@ class Session:
             frame, over = await self._story.state()
         except Refusal as refusal:
             raise Ended(refusal.reason) from refusal
-        await self._channel.write(frames.reset(reason, position) + frame, position)
+        await self._outlet.write(event_format.reset(reason, position) + frame, position)
         if over:
             raise Ended(RUN_ENDED)
 
@@ -238,9 +238,9 @@ class Session:
         if self._hub.away != self._told_away:
             self._told_away = self._hub.away
             name = "paused" if self._told_away else "resumed"
-            await self._channel.write(frames.event(name, b"{}"))
-        if now_s >= self._channel.written_s + self._pace.heartbeat_s:
-            await self._channel.beat(self._cursor)
+            await self._outlet.write(event_format.event(name, b"{}"))
+        if now_s >= self._outlet.written_s + self._pace.heartbeat_s:
+            await self._outlet.beat(self._cursor)
 
     async def _recheck(self) -> None:
         self._reader.must_ask = False
@@ -274,7 +274,7 @@ class Session:
                 await self._reader.wake.wait()
 
     async def _watch(self) -> None:
-        await self._channel.hung_up()
+        await self._outlet.hung_up()
         self._reader.end(CLIENT_GONE)
 
     def _subjects(self) -> list[str]:

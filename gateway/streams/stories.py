@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 
 from gateway.contracts import Contracts
-from gateway.conversion import ResourceWriter
-from gateway.streams import frames
+from gateway.streams import event_format
 from gateway.streams.facts import Told
 from gateway.streams.rights import Guard
-from gateway.transcoding import TIMEOUT_S
-from gateway.upstream import Upstream, refusal_of
+from gateway.transcoding.conversion import ResourceWriter
+from gateway.transcoding.endpoint import TIMEOUT_S
+from gateway.upstream.services import Upstream, refusal_of
 
 GET_RUN = "/writer.tasks.v1.RunService/GetRun"
 LAST_OF_RUN = "run.ended"
@@ -94,4 +94,4 @@ class OneRun:
         self._contents |= {each.content_id for each in run.generations if each.content_id}
         if run.create_time is not None:
             self.since = datetime.fromtimestamp(run.create_time.seconds, UTC) - CLOCKS_DIFFER
-        return frames.event("run", document), run.end_time is not None
+        return event_format.event("run", document), run.end_time is not None

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 TITLE_CHARS_MAX = 500
@@ -101,6 +102,7 @@ class TermReference(NamedTuple):
     id: str
     name: str
     slug: str
+    taxonomy_type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +115,11 @@ class ImageFlags:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """An article, a page or a product text."""
+class Content(NamedTuple):
+    """An article, a page or a product text.
+
+    Flat and light, as it is read from its row: a page of a list has many.
+    """
 
     id: str
     revision: int
@@ -129,28 +133,61 @@ class Content:
     meta_title: str
     meta_description: str
     primary_keyword: str
-    secondary_keywords: tuple[str, ...]
+    secondary_keywords: list[str]
     cluster_id: str
     cluster_name: str
     content_type: str
     content_structure: str
-    categories: tuple[TermReference, ...]
-    tags: tuple[TermReference, ...]
     external_id: str
     external_url: str
     external_type: str
     external_metadata: dict[str, Any]
     sync_status: str
     source: str
-    status: ContentStatus
+    status: str
+    """One of ContentStatus."""
     word_count: int
     task_id: str
     generation_id: str
-    images: ImageFlags
+    has_featured: bool
+    images_pending: int
+    images_generated: int
+    images_failed: int
     provenance: dict[str, Any]
     publish_time: datetime | None
     create_time: datetime
     update_time: datetime
+    terms: list[list[str]]
+    """Each as id, name, slug and type; in no order."""
+
+    @property
+    def images(self) -> ImageFlags:
+        """The pictures, counted by state."""
+        return ImageFlags(
+            has_featured=self.has_featured,
+            pending=self.images_pending,
+            generated=self.images_generated,
+            failed=self.images_failed,
+        )
+
+    @property
+    def categories(self) -> list[TermReference]:
+        """By name."""
+        return self._terms(TaxonomyType.CATEGORY)
+
+    @property
+    def tags(self) -> list[TermReference]:
+        """By name."""
+        return self._terms(TaxonomyType.TAG)
+
+    def _terms(self, kind: TaxonomyType) -> list[TermReference]:
+        found = [TermReference(*term) for term in self.terms if term[_TYPE] == kind]
+        found.sort(key=_BY_NAME)
+        return found
+
+
+_TYPE = TermReference._fields.index("taxonomy_type")
+_BY_NAME = attrgetter("name", "id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -38,47 +39,64 @@ def brief_from_event(brief: generation_pb2.Brief) -> Brief:
 
 def content_to_proto(content: Content) -> content_pb2.Content:
     """The content as callers see it."""
-    images = content.images
-    return content_pb2.Content(
-        id=content.id,
-        etag=str(content.revision),
-        site_id=content.site_id,
-        sector_id=content.sector_id,
-        sector_name=content.sector_name,
-        title=content.title,
-        content_html=content.content_html,
-        excerpt=content.excerpt,
-        meta_title=content.meta_title,
-        meta_description=content.meta_description,
-        primary_keyword=content.primary_keyword,
-        secondary_keywords=content.secondary_keywords,
-        cluster_id=content.cluster_id,
-        cluster_name=content.cluster_name,
-        content_type=_TYPES[content.content_type],
-        content_structure=_STRUCTURES[content.content_structure],
-        categories=[_reference(term) for term in content.categories],
-        tags=[_reference(term) for term in content.tags],
-        external_id=content.external_id,
-        external_url=content.external_url,
-        external_type=content.external_type,
-        external_metadata=_struct(content.external_metadata),
-        sync_status=_SYNC_STATUSES[content.sync_status],
-        source=_SOURCES[content.source],
-        status=_STATUSES[content.status],
-        word_count=content.word_count,
-        task_id=content.task_id,
-        generation_id=content.generation_id,
-        images=content_pb2.ImageFlags(
-            has_featured=images.has_featured,
-            pending=images.pending,
-            generated=images.generated,
-            failed=images.failed,
-        ),
-        provenance=content_pb2.Provenance(**content.provenance),
-        publish_time=to_timestamp(content.publish_time),
-        create_time=to_timestamp(content.create_time),
-        update_time=to_timestamp(content.update_time),
+    return content_pb2.Content(**_content_fields(content))
+
+
+def page_to_proto(
+    found: Sequence[Content], next_token: str, total: int
+) -> content_pb2.ListContentsResponse:
+    """A page of contents as callers see it."""
+    listed: Any = [_content_fields(content) for content in found]
+    return content_pb2.ListContentsResponse(
+        contents=listed, next_page_token=next_token, total_size=total
     )
+
+
+def _content_fields(content: Content) -> dict[str, Any]:
+    """What the message is made of.
+
+    As fields all the way down: a message that becomes part of another is serialized and parsed.
+    """
+    return {
+        "id": content.id,
+        "etag": str(content.revision),
+        "site_id": content.site_id,
+        "sector_id": content.sector_id,
+        "sector_name": content.sector_name,
+        "title": content.title,
+        "content_html": content.content_html,
+        "excerpt": content.excerpt,
+        "meta_title": content.meta_title,
+        "meta_description": content.meta_description,
+        "primary_keyword": content.primary_keyword,
+        "secondary_keywords": content.secondary_keywords,
+        "cluster_id": content.cluster_id,
+        "cluster_name": content.cluster_name,
+        "content_type": _TYPES[content.content_type],
+        "content_structure": _STRUCTURES[content.content_structure],
+        "categories": [_reference(term) for term in content.categories],
+        "tags": [_reference(term) for term in content.tags],
+        "external_id": content.external_id,
+        "external_url": content.external_url,
+        "external_type": content.external_type,
+        "external_metadata": _struct(content.external_metadata),
+        "sync_status": _SYNC_STATUSES[content.sync_status],
+        "source": _SOURCES[content.source],
+        "status": _STATUSES[content.status],
+        "word_count": content.word_count,
+        "task_id": content.task_id,
+        "generation_id": content.generation_id,
+        "images": {
+            "has_featured": content.has_featured,
+            "pending": content.images_pending,
+            "generated": content.images_generated,
+            "failed": content.images_failed,
+        },
+        "provenance": content.provenance,
+        "publish_time": to_timestamp(content.publish_time),
+        "create_time": to_timestamp(content.create_time),
+        "update_time": to_timestamp(content.update_time),
+    }
 
 
 def term_to_proto(term: Term) -> taxonomy_pb2.Taxonomy:
@@ -119,8 +137,8 @@ def cluster_to_proto(cluster: Cluster) -> clusters_pb2.Cluster:
     )
 
 
-def _reference(term: TermReference) -> content_pb2.TermReference:
-    return content_pb2.TermReference(id=term.id, name=term.name, slug=term.slug)
+def _reference(term: TermReference) -> dict[str, str]:
+    return {"id": term.id, "name": term.name, "slug": term.slug}
 
 
 def _struct(values: dict[str, Any]) -> Struct | None:

@@ -17,7 +17,12 @@ from writer.types.v1 import types_pb2
 from chassis import caller
 from chassis.pages import PageQuery
 from chassis.replies import Reply
-from services.content.mapping import cluster_to_proto, content_to_proto, term_to_proto
+from services.content.mapping import (
+    cluster_to_proto,
+    content_to_proto,
+    page_to_proto,
+    term_to_proto,
+)
 from services.content.service.clusters import Clusters
 from services.content.service.reading import Reading
 from services.content.store.content_selects import ContentFilter
@@ -43,11 +48,7 @@ class ContentServicer(content_pb2_grpc.ContentServiceServicer):
             _filter(request),
             full=request.view == content_pb2.ListContentsRequest.full,
         )
-        return content_pb2.ListContentsResponse(
-            contents=[content_to_proto(content) for content in contents],
-            next_page_token=token,
-            total_size=total,
-        )
+        return page_to_proto(contents, token, total)
 
 
 class TaxonomyServicer(taxonomy_pb2_grpc.TaxonomyServiceServicer):

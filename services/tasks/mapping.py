@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from writer.tasks.v1 import runs_pb2, tasks_pb2
 from writer.types.v1 import types_pb2
 
@@ -40,38 +43,52 @@ def brief_from_proto(task: tasks_pb2.Task) -> Brief:
 
 def task_to_proto(task: Task) -> tasks_pb2.Task:
     """The task as callers see it."""
-    message = tasks_pb2.Task(
-        id=task.id,
-        etag=str(task.revision),
-        site_id=task.site_id,
-        sector_id=task.sector_id,
-        sector_name=task.sector_name,
-        title=task.title,
-        description=task.description,
-        cluster_id=task.cluster_id,
-        cluster_name=task.cluster_name,
-        idea_id=task.idea_id,
-        taxonomy_term_id=task.taxonomy_term_id,
-        content_type=_TYPES[task.content_type],
-        content_structure=_STRUCTURES[task.content_structure],
-        keywords=task.keywords,
-        word_count=task.word_count,
-        prompt_override=task.prompt_override,
-        status=_STATUSES[task.status],
-        content_id=task.content_id,
-        create_time=to_timestamp(task.create_time),
-        update_time=to_timestamp(task.update_time),
-    )
+    return tasks_pb2.Task(**_task_fields(task))
+
+
+def page_to_proto(
+    found: Sequence[Task], next_token: str, total: int
+) -> tasks_pb2.ListTasksResponse:
+    """A page of tasks as callers see it."""
+    listed: Any = [_task_fields(task) for task in found]
+    return tasks_pb2.ListTasksResponse(tasks=listed, next_page_token=next_token, total_size=total)
+
+
+def _task_fields(task: Task) -> dict[str, Any]:
+    """What the message is made of.
+
+    As fields all the way down: a message that becomes part of another is serialized and parsed.
+    """
+    fields = {
+        "id": task.id,
+        "etag": str(task.revision),
+        "site_id": task.site_id,
+        "sector_id": task.sector_id,
+        "sector_name": task.sector_name,
+        "title": task.title,
+        "description": task.description,
+        "cluster_id": task.cluster_id,
+        "cluster_name": task.cluster_name,
+        "idea_id": task.idea_id,
+        "taxonomy_term_id": task.taxonomy_term_id,
+        "content_type": _TYPES[task.content_type],
+        "content_structure": _STRUCTURES[task.content_structure],
+        "keywords": task.keywords,
+        "word_count": task.word_count,
+        "prompt_override": task.prompt_override,
+        "status": _STATUSES[task.status],
+        "content_id": task.content_id,
+        "create_time": to_timestamp(task.create_time),
+        "update_time": to_timestamp(task.update_time),
+    }
     if task.generation_run_id:
-        message.generation.CopyFrom(
-            tasks_pb2.GenerationSummary(
-                id=task.generation_id,
-                run_id=task.generation_run_id,
-                state=task.generation_state,
-                reason=task.generation_reason,
-            )
-        )
-    return message
+        fields["generation"] = {
+            "id": task.generation_id,
+            "run_id": task.generation_run_id,
+            "state": task.generation_state,
+            "reason": task.generation_reason,
+        }
+    return fields
 
 
 def bulk_update_to_proto(updated_count: int) -> tasks_pb2.BulkUpdateTasksResponse:

@@ -14,6 +14,7 @@ from services.tasks.domain import Stage, TaskStatus
 from services.tasks.mapping import (
     brief_from_proto,
     bulk_update_to_proto,
+    page_to_proto,
     run_to_proto,
     task_to_proto,
 )
@@ -62,9 +63,7 @@ class TaskServicer(tasks_pb2_grpc.TaskServiceServicer):
         tasks, token, total = await self._tasks.page(
             caller.current(), PageQuery.of(request), filters, request.search
         )
-        return tasks_pb2.ListTasksResponse(
-            tasks=[task_to_proto(task) for task in tasks], next_page_token=token, total_size=total
-        )
+        return page_to_proto(tasks, token, total)
 
 
 class RunServicer(runs_pb2_grpc.RunServiceServicer):

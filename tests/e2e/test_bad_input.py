@@ -214,7 +214,7 @@ async def test_unknown_addresses_and_verbs_are_refused_in_the_envelope(unchanged
     for verb in ("PUT", "DELETE", "PATCH"):
         answer = await unchanged.call(verb, "writer/runs")
         assert (answer.status_code, answer.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
-        assert answer.headers["allow"] == "GET"
+        assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 async def test_bad_registrations_name_their_fields(writer):

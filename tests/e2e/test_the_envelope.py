@@ -222,3 +222,14 @@ async def test_a_second_site_keeps_its_things_apart(account):
     assert list(both.json()["errors"]) == ["ids"]
     assert [t["id"] for t in await account.list("writer/tasks", **scope)] == [second["id"]]
     assert len(await account.list("writer/tasks")) == 2
+
+
+async def test_a_list_is_read_whole_by_token_while_others_add_to_it(account):
+    made = [await account.add_task(f"Rose {number}") for number in range(5)]
+    url, seen = "writer/tasks?page_size=2&page_token=", []
+    while url is not None:
+        page = (await account.call("GET", url)).json()
+        seen += [row["id"] for row in page["results"]]
+        url = page["next"] and page["next"].split(API + "/", 1)[1]
+        await account.add_task("In between")
+    assert seen == [task["id"] for task in reversed(made)]

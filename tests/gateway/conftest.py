@@ -16,8 +16,8 @@ from chassis import caller
 from chassis.caller import Signer, Verifier
 from chassis.errors import Forbidden, InvalidFields, Unauthenticated, Violation
 from chassis.server import Server
+from gateway.admission.principals import Principal, Scope
 from gateway.app import build_app, build_upstream
-from gateway.authentication import Principal, Scope
 from gateway.contracts import load_contracts
 
 ACCOUNT = "0199aaaa-0000-7000-8000-000000000001"

@@ -4,8 +4,8 @@ import pytest
 
 from chassis.settings import Settings, SettingsError
 from gateway import configuration
-from gateway.counters import MemoryCounter, SharedCounter
-from gateway.throttles import PER_MINUTE
+from gateway.admission.counters import MemoryCounter, SharedCounter
+from gateway.admission.throttles import PER_MINUTE
 
 NEEDED = ("LISTEN", "DATABASE_URL", "NATS_URL", "SIGNING_KEY", "TRUSTED_KEYS")
 

@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.caller import Signer
+from gateway.admission.counters import MemoryCounter
+from gateway.admission.throttles import PER_MINUTE, Throttles
 from gateway.app import build_app, build_upstream
 from gateway.contracts import load_contracts
-from gateway.counters import MemoryCounter
-from gateway.throttles import PER_MINUTE, Throttles
 
 CONTRACTS = load_contracts()
 PEERS = ("tasks", "content", "images", "billing", "identity")

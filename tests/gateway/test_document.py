@@ -9,10 +9,10 @@ from writer.identity.v1 import identity_pb2
 from writer.tasks.v1 import tasks_pb2
 
 from chassis.errors import EtagMismatch
-from gateway.bounds import Bounds
-from gateway.cors import ListedOrigins
-from gateway.counters import MemoryCounter
-from gateway.throttles import PER_MINUTE, Throttles
+from gateway.admission.cors import ListedOrigins
+from gateway.admission.counters import MemoryCounter
+from gateway.admission.throttles import PER_MINUTE, Throttles
+from gateway.http.bounds import Bounds
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "gateway.md").read_text()
 VARIES = "…"
@@ -53,7 +53,9 @@ async def stack(make_stack, task, picture):
     async with make_stack("tasks", "identity", "images", "billing", **options) as opened:
         opened.backend.answers.update(
             GetTask=task,
-            ListTasks=tasks_pb2.ListTasksResponse(tasks=[task], total_size=2),
+            ListTasks=tasks_pb2.ListTasksResponse(
+                tasks=[task], total_size=2, next_page_token="further"
+            ),
             UpdateBudget=EtagMismatch("budget", "2.a7c", ["credits"]),
             Login=identity_pb2.Session(),
             GetImageFile=picture[1],

@@ -12,9 +12,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from chassis.errors import Refusal
 from gateway.contracts import load_contracts
-from gateway.conversion import BodyReader, ResourceWriter
-from gateway.fields import CONVERSION_ERRORS
 from gateway.streams.facts import PACKAGE, Catalogue
+from gateway.transcoding.conversion import BodyReader, ResourceWriter
+from gateway.transcoding.fields import CONVERSION_ERRORS
 
 CONTRACTS = load_contracts()
 REGISTRY = CONTRACTS.registry

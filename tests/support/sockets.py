@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import json
 
-from gateway.bounds import Bounds
-from gateway.server import http_server, listening_socket
+from gateway.http.bounds import Bounds
+from gateway.http.server import http_server, listening_socket
 
 WAIT_S = 5.0
 
 
 @contextlib.asynccontextmanager
-async def serving(app, *, trusted_proxies="", **bounds):
+async def serving(app, *, trusted_proxies="", metrics=None, **bounds):
     """The port on which `app` is served."""
     listening = listening_socket("127.0.0.1:0")
-    http = http_server(app, Bounds(**bounds), trusted_proxies=trusted_proxies)
+    http = http_server(app, Bounds(**bounds), trusted_proxies=trusted_proxies, metrics=metrics)
     task = asyncio.create_task(http.serve(sockets=[listening]))
     try:
         yield listening.getsockname()[1]

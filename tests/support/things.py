@@ -14,8 +14,8 @@ from writer.options.v1 import options_pb2
 
 from chassis import status
 from chassis.caller import Signer
+from gateway.admission.principals import Principal
 from gateway.app import build_app, build_upstream
-from gateway.authentication import Principal
 from gateway.contracts import Contracts
 
 STRING, INT32, BOOL, MESSAGE = 9, 5, 8, 11

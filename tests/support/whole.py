@@ -1,6 +1,6 @@
 """What the processes of a whole Writer are told for tests."""
 
-from gateway.throttles import PER_MINUTE
+from gateway.admission.throttles import PER_MINUTE
 
 THROTTLE = 100_000
 

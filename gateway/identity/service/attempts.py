@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from chassis import clock
 from chassis.database import Database
-from gateway.addresses import address_key
+from gateway.admission.addresses import address_key
 from gateway.identity.domain import Member
 from gateway.identity.errors import TooManyAttempts, TooManyPasswords
 from gateway.identity.store import attempts as store
@@ -31,7 +31,8 @@ LOCK = timedelta(minutes=15)
 PAIR_FAILURES_MAX = 10
 """For one e-mail from one address: somebody who tries to remember."""
 ADDRESS_FAILURES_MAX = 100
-"""From one address, whatever the e-mail: an office may share one."""
+"""From one address, whatever the e-mail: an office may share one. Logins alone are throttled
+before they reach it; with the other calls that look at a password they do not stay below."""
 EMAIL_FAILURES_MAX = 50
 """For one e-mail, whatever the address: a guess that comes from many places."""
 KNOWN_FOR = timedelta(days=30)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
 
-from gateway.addresses import address_key
+from gateway.admission.addresses import address_key
 from gateway.identity.domain import Member, OpenSession, RefreshToken, SessionEnd
 from gateway.identity.schema import refresh_tokens, sessions, users
 from gateway.identity.store.accounts import find_member

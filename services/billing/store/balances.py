@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from chassis.caller import Caller
-from chassis.statements import insert_if_absent, padded
+from chassis.statements import among, insert_if_absent, padded
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import CREDITS_MAX, Balance
@@ -17,11 +17,7 @@ _table = schema.account_balances
 _FIELDS = ("granted", "available", "reserved", "spent")
 
 
-_THESE = (
-    select(_table)
-    .where(_table.c.account_id.in_(bindparam("accounts", expanding=True)))
-    .order_by(_table.c.account_id)
-)
+_THESE = select(_table).where(among(_table.c.account_id, "accounts")).order_by(_table.c.account_id)
 _LOCK = _THESE.with_for_update()
 _LOCK_FREE = _THESE.with_for_update(skip_locked=True)
 _SET = (

@@ -25,7 +25,7 @@ from chassis.caller import Caller
 from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
-from chassis.statements import padded
+from chassis.statements import among, padded
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import Grant, TransactionType
@@ -143,7 +143,7 @@ _USABLE = (
     select(_table, schema.subscriptions.c.period_end_time)
     .outerjoin(schema.subscriptions, schema.subscriptions.c.account_id == _table.c.account_id)
     .where(
-        _table.c.account_id.in_(bindparam("accounts", expanding=True)),
+        among(_table.c.account_id, "accounts"),
         LEFT,
         _table.c.revoke_time.is_(None),
         or_(

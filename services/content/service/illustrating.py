@@ -94,11 +94,12 @@ class Illustrating:
             content = store.get(event.content_id)
         except NotFound:
             return ""
+        before = ContentStatus(content.status)
         complete = event.stage == types_pb2.Stage.images and not event.reason
-        after = status_after_images(content.status, flags, complete=complete)
-        if after is content.status:
-            return content.status
-        if store.change_status(content.id, content.status, after):
+        after = status_after_images(before, flags, complete=complete)
+        if after is before:
+            return before
+        if store.change_status(content.id, before, after):
             self._outbox.append(
                 connection,
                 content_pb2.ContentStatusChanged(
@@ -106,7 +107,7 @@ class Illustrating:
                     site_id=event.site_id,
                     sector_id=event.sector_id,
                     content_id=content.id,
-                    from_status=content.status,
+                    from_status=before,
                     to_status=after,
                     revision=content.revision + 1,
                 ),

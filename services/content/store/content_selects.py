@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, null, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, Select, bindparam, func, null, or_, select
 
 from chassis.pages import KEPT_MAX
 from chassis.statements import rows_as_json
 from chassis.tenancy import Sight, seen
+from services.content.domain import Content, TermReference
 from services.content.schema import clusters, content_terms, contents, taxonomies
 
 
@@ -25,38 +26,45 @@ class ContentFilter:
     search: str = ""
 
 
-# For one content in one statement. A page would also look for the terms of what it skips.
-_TERMS = (
-    select(
-        rows_as_json(
-            taxonomies.c.id, taxonomies.c.name, taxonomies.c.slug, taxonomies.c.taxonomy_type
+def terms_of(content: FromClause) -> ColumnElement[Any]:
+    """All terms of a row of contents as one value: a list of their id, name, slug and type."""
+    return (
+        select(rows_as_json(*(taxonomies.c[name] for name in TermReference._fields)))
+        .select_from(
+            content_terms.join(
+                taxonomies,
+                (taxonomies.c.account_id == content_terms.c.account_id)
+                & (taxonomies.c.id == content_terms.c.taxonomy_id),
+            )
         )
-    )
-    .select_from(
-        content_terms.join(
-            taxonomies,
-            (taxonomies.c.account_id == content_terms.c.account_id)
-            & (taxonomies.c.id == content_terms.c.taxonomy_id),
+        .where(
+            content_terms.c.account_id == content.c.account_id,
+            content_terms.c.content_id == content.c.id,
         )
+        .scalar_subquery()
+        .label("terms")
     )
-    .where(
-        content_terms.c.account_id == contents.c.account_id,
-        content_terms.c.content_id == contents.c.id,
-    )
-    .scalar_subquery()
-)
 
 
 @cache
 def _columns(*, full: bool) -> Select[Any]:
-    """Contents with the names of their clusters, with the body or with null in its place."""
-    body = contents.c.content_html if full else null().label("content_html")
-    others = [column for column in contents.c if column.name != "content_html"]
+    """What a content is made of but for its terms; with the body or with null in its place."""
+    others = {
+        "cluster_name": func.coalesce(clusters.c.name, "").label("cluster_name"),
+        "content_html": contents.c.content_html if full else null().label("content_html"),
+    }
+    names = [name for name in Content._fields if name != "terms"]
     joined = contents.outerjoin(
         clusters,
         (clusters.c.account_id == contents.c.account_id) & (clusters.c.id == contents.c.cluster_id),
     )
-    return select(*others, body, clusters.c.name.label("cluster_name")).select_from(joined)
+    columns = [others[name] if name in others else contents.c[name] for name in names]
+    return select(contents.c.account_id, *columns).select_from(joined)
+
+
+def content_from_row(row: Row[Any]) -> Content:
+    """The content; before it stands its account, and behind it may stand a page's total."""
+    return Content._make(row[1 : len(Content._fields) + 1])
 
 
 @cache
@@ -64,7 +72,7 @@ def content_by_id(sight: Sight) -> Select[Any]:
     """With its terms. Built once for each sight: building it costs more than running it."""
     return (
         _columns(full=True)
-        .add_columns(_TERMS.label("terms"))
+        .add_columns(terms_of(contents))
         .where(
             *seen(contents, sight),
             contents.c.delete_time.is_(None),

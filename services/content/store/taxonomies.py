@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from chassis import clock
 from chassis.caller import Caller
 from chassis.errors import NotFound
 from chassis.ids import new_id
 from chassis.pages import PageQuery, paginate
-from chassis.statements import insert_if_absent, padded
+from chassis.statements import insert_if_absent
 from chassis.tenancy import owned, visible
-from services.content.domain import TaxonomyType, Term, TermReference, slug_of
+from services.content.domain import TaxonomyType, Term, slug_of
 from services.content.schema import content_terms, contents, taxonomies
 
-References = dict[TaxonomyType, tuple[TermReference, ...]]
-"""The terms of a content by type."""
-_TYPES = {kind.value: kind for kind in TaxonomyType}
 _SORTABLE = {"name": taxonomies.c.name, "created_at": taxonomies.c.create_time}
-
-
-_TERMS_OF_CONTENTS = (
-    select(
-        content_terms.c.content_id,
-        taxonomies.c.id,
-        taxonomies.c.name,
-        taxonomies.c.slug,
-        taxonomies.c.taxonomy_type,
-    )
-    .join(
-        taxonomies,
-        (taxonomies.c.account_id == content_terms.c.account_id)
-        & (taxonomies.c.id == content_terms.c.taxonomy_id),
-    )
-    .where(
-        content_terms.c.account_id == bindparam("account_id"),
-        content_terms.c.content_id.in_(bindparam("content_ids", expanding=True)),
-    )
-)
 
 
 class TaxonomyStore:
@@ -145,17 +121,6 @@ class TaxonomyStore:
                 taxonomy_id=term_id,
             )
 
-    def of_contents(self, content_ids: Sequence[str]) -> dict[str, References]:
-        """The terms of contents, by type and name."""
-        rows = self._connection.execute(
-            _TERMS_OF_CONTENTS,
-            {"account_id": self._caller.account_id, "content_ids": padded(content_ids)},
-        )
-        found: dict[str, list[Sequence[str]]] = {}
-        for content_id, *term in rows.all():
-            found.setdefault(content_id, []).append(term)
-        return {content_id: references(terms) for content_id, terms in found.items()}
-
     def _visible(self) -> list[Any]:
         return visible(taxonomies, self._caller, by_sector=False)
 
@@ -176,14 +141,6 @@ class TaxonomyStore:
             .scalar_subquery()
         )
         return select(taxonomies, live.label("live_contents")).where(*self._visible())
-
-
-def references(terms: Iterable[Sequence[str]]) -> References:
-    """Terms, each as id, name, slug and type, by type and in the order of their names."""
-    kinds: dict[TaxonomyType, list[TermReference]] = {}
-    for term_id, name, slug, kind in sorted(terms, key=itemgetter(1, 0)):
-        kinds.setdefault(_TYPES[kind], []).append(TermReference(term_id, name, slug))
-    return {kind: tuple(found) for kind, found in kinds.items()}
 
 
 def term_from_row(row: Row[Any]) -> Term:

@@ -26,7 +26,7 @@ from chassis.caller import Caller
 from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import KEPT_MAX, PageQuery, paginate
-from chassis.statements import padded
+from chassis.statements import among, padded
 from chassis.tenancy import Sight, owned, seen, tenant_of, visible
 from services.tasks.domain import Brief, Task, TaskStatus
 from services.tasks.schema import generations, tasks
@@ -177,7 +177,7 @@ def _live_among(sight: Sight) -> tuple[ColumnElement[bool], ...]:
     return (
         *seen(tasks, sight),
         tasks.c.delete_time.is_(None),
-        tasks.c.id.in_(bindparam("ids", expanding=True)),
+        among(tasks.c.id, "ids"),
     )
 
 

@@ -37,7 +37,7 @@ from chassis.outbox import Outbox
 from chassis.process import Host
 from chassis.server import Server
 from chassis.settings import Settings
-from gateway.authentication import ActingRequest
+from gateway.admission.principals import ActingRequest
 from gateway.identity import passwords
 from gateway.identity.domain import OpenSession, Role, User
 from gateway.identity.schema import accounts, metadata, site_access, users

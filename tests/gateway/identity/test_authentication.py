@@ -10,7 +10,7 @@ from chassis.caller import Caller, Signer
 from chassis.client import Peer
 from chassis.errors import Kind, Refusal
 from chassis.ids import new_id
-from gateway.authentication import Principal, Scope
+from gateway.admission.principals import Principal, Scope
 
 from .conftest import ANONYMOUS, PASSWORD
 

@@ -8,7 +8,7 @@ from writer.identity.v1 import identity_pb2, sessions_pb2
 
 from chassis import clock
 from chassis.errors import Refusal
-from gateway.authentication import CachedAuthenticator
+from gateway.admission.principals import CachedAuthenticator
 
 from .conftest import PASSWORD
 

@@ -9,7 +9,7 @@ from chassis.caller import Signer
 from gateway.app import build_app, build_upstream
 from gateway.contracts import load_contracts
 from gateway.streams.facts import Catalogue
-from gateway.streams.hub import Bounds, Hub
+from gateway.streams.hub import Hub, StreamBounds
 
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
@@ -24,7 +24,7 @@ async def app(contracts):
     addresses = dict.fromkeys(PEERS, "127.0.0.1:1")
     signer = Signer("gateway", Ed25519PrivateKey.generate())
     upstream = build_upstream(contracts, addresses, signer)
-    hub = Hub(Bus("nats://127.0.0.1:1", "test"), Catalogue(contracts), Bounds())
+    hub = Hub(Bus("nats://127.0.0.1:1", "test"), Catalogue(contracts), StreamBounds())
     yield build_app(contracts, upstream, authenticator=None, scopes=None, hub=hub)
     await upstream.close()
 

@@ -42,6 +42,41 @@ async def test_the_document_is_compressed_for_those_who_can_read_it(client):
     assert "content-encoding" not in plain.headers
 
 
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("gzip", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, *", False),
+        ("*;q=0", False),
+        ("br, xgzip", False),
+        ("", False),
+    ],
+)
+async def test_gzip_is_sent_to_those_who_take_it(client, header, taken):
+    answer = await client.head(PAGE, headers={"Accept-Encoding": header})
+    assert (answer.headers.get("content-encoding") == "gzip") == taken
+
+
+async def test_each_encoding_has_a_tag_of_its_own(client):
+    packed, plain = [
+        (await client.get(PAGE, headers={"Accept-Encoding": coding})).headers["etag"]
+        for coding in ("gzip", "identity")
+    ]
+    assert packed != plain
+    for tag, status in ((plain, 304), (packed, 200)):
+        headers = {"Accept-Encoding": "identity", "If-None-Match": tag}
+        assert (await client.get(PAGE, headers=headers)).status_code == status
+
+
+async def test_nothing_is_unpacked_for_a_request(client, monkeypatch):
+    monkeypatch.setattr(gzip, "decompress", None)
+    answer = await client.get(f"{PAGE}/page.js", headers={"Accept-Encoding": "identity"})
+    assert answer.content == STATIC.joinpath("page.js").read_bytes()
+
+
 async def test_the_document_is_made_once(client, monkeypatch):
     first = await client.get(DOCUMENT)
     monkeypatch.setattr(documents, "build", None)
@@ -83,7 +118,7 @@ async def test_nothing_else_of_the_package_is_served(client, name):
 async def test_the_reference_is_only_read(client, path):
     answer = await client.post(path)
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_the_library_of_the_page_is_unchanged():

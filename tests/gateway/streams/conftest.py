@@ -17,15 +17,15 @@ from writer.tasks.v1 import runs_pb2
 from chassis import clock, ids
 from chassis.bus import Bus, Publication
 from chassis.events import Envelope, subject_of
-from gateway.authentication import Principal
-from gateway.bounds import Bounds as HttpBounds
+from gateway.admission.principals import Principal
 from gateway.contracts import load_contracts
-from gateway.server import http_server, listening_socket
+from gateway.http.bounds import Bounds
+from gateway.http.server import http_server, listening_socket
 from gateway.streams.facts import Catalogue
-from gateway.streams.hub import Bounds, Hub
+from gateway.streams.hub import Hub, StreamBounds
 from gateway.streams.session import Pace
 
-USUAL = Bounds()
+USUAL = StreamBounds()
 QUICK = Pace(heartbeat_s=0.2, recheck_s=0.1)
 EVENTS = "/api/v1/events"
 _numbers = itertools.count(1)
@@ -148,7 +148,7 @@ def gateway_on(make_stack):
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
             async with make_stack("tasks", hub=hub, pace=pace) as stack:
                 stack.credentials.known = credentials_of(account)
-                http = http_server(stack.app, HttpBounds(**http_bounds))
+                http = http_server(stack.app, Bounds(**http_bounds))
                 serving = asyncio.create_task(http.serve(sockets=[listening]))
                 gateway = Gateway(listening.getsockname()[1], hub, stack, http, serving)
                 try:

@@ -4,7 +4,7 @@ import pytest
 from writer.events.v1 import credits_pb2, generation_pb2, images_pb2
 
 from chassis.bus import Publication
-from gateway.streams.hub import Bounds
+from gateway.streams.hub import StreamBounds
 
 EVENTS = "/api/v1/events"
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -162,13 +162,13 @@ async def test_a_site_that_was_not_granted_is_refused(gateway):
 
 async def test_only_get_is_answered(gateway):
     answer = await gateway.stack.client.post(EVENTS)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, OPTIONS")
 
 
 async def test_an_account_and_a_process_hold_a_bounded_number_of_streams(
     gateway_on, nats, account, eventually
 ):
-    bounds = Bounds(streams_max=3, account_streams_max=2)
+    bounds = StreamBounds(streams_max=3, account_streams_max=2)
     async with gateway_on(nats.url, account, bounds=bounds) as gateway:
         held = [await gateway.read() for _ in range(2)]
         refused = await gateway.read()

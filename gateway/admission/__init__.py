@@ -1,0 +1,3 @@
+"""May it come in: entrance asks in order for principals (who), cors (from which page), throttles
+(how often, by counters and addresses), the role, and acting_headers (on whose account).
+"""
