@@ -64,7 +64,10 @@ def build(
     bounds: Bounds = BOUNDS,
     event_types: Collection[str] = (),
 ) -> dict[str, object]:
-    """The document about those routes; streams tell events of `event_types`. Raises ContractError or ValueError for a bad contract."""
+    """The document about those routes; streams tell events of `event_types`.
+
+    Raises ContractError or ValueError for a bad contract.
+    """
     served = [each for each in contracts.bindings if (each.verb, each.template) in routes]
     operations = Operations(contracts, served)
     paths: dict[str, dict[str, Schema]] = {}
