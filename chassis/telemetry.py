@@ -69,7 +69,7 @@ class LineHandler(logging.Handler):
         try:
             self._stream.write(self._lines.line(record) + b"\n")
             self._stream.flush()
-        except Exception:
+        except Exception:  # noqa: BLE001  as the handlers of logging do
             self.handleError(record)
 
 
