@@ -69,7 +69,7 @@ class LineHandler(logging.Handler):
         try:
             self._stream.write(self._lines.line(record) + b"\n")
             self._stream.flush()
-        except Exception:  # noqa: BLE001  whatever it is, no line is worth a request
+        except Exception:  # noqa: BLE001  as the handlers of logging do
             self.handleError(record)
 
 

@@ -49,7 +49,7 @@ CODES = {
     ),
     "METHOD_NOT_ALLOWED": Code(Kind.INVALID_ARGUMENT, "The path exists, but not with this verb."),
     "NOT_ACCEPTABLE": Code(Kind.INVALID_ARGUMENT, "`Accept` leaves out what is answered here."),
-    "REQUEST_TIMEOUT": Code(Kind.INVALID_ARGUMENT, "The body did not arrive in time."),
+    "REQUEST_TIMEOUT": Code(Kind.INVALID_ARGUMENT, "The request did not arrive in time."),
     "ALREADY_EXISTS": Code(
         Kind.ALREADY_EXISTS, "Something else has the name or address; `details` may name it."
     ),

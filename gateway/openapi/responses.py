@@ -7,6 +7,7 @@ from typing import Any
 
 from protobuf import DescMessage
 
+from chassis.pages import COUNTED_MAX
 from gateway.openapi import examples
 from gateway.openapi.codes import CODES, grouped
 from gateway.openapi.names import reference, type_name
@@ -22,6 +23,10 @@ _REQUEST_ID: Schema = {
     "examples": [examples.REQUEST_ID],
 }
 _LINK: Schema = {"type": ["string", "null"], "description": "Address of that page; null without."}
+_COUNT = (
+    "Rows that the filters match, over all pages. Where histories are long they are counted up to "
+    f"{COUNTED_MAX:,}, which means: more than {COUNTED_MAX - 1:,}."
+)
 ERROR: Schema = {
     "type": "object",
     "description": "Why a request was refused.",
@@ -144,7 +149,7 @@ class Answers:
                     "count": {
                         "type": "integer",
                         "minimum": 0,
-                        "description": "Rows that the filters match, over all pages.",
+                        "description": _COUNT,
                     },
                     "next": _LINK,
                     "previous": _LINK,

@@ -52,6 +52,8 @@ class Surroundings:
 class Endpoint:
     """Answers one REST binding."""
 
+    is_public = False
+
     def __init__(
         self,
         contracts: Contracts,
