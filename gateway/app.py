@@ -119,7 +119,13 @@ def build_app(
         # Imported with the first reader of the reference: no other request needs it.
         from gateway.openapi import document
 
-        return document.build(contracts, {*routes.declared}, public_url=public_url, bounds=bounds)
+        return document.build(
+            contracts,
+            {*routes.declared},
+            public_url=public_url,
+            bounds=bounds,
+            event_types=hub.catalogue.types if hub else (),
+        )
 
     add_pages(routes, {**health(upstream), **serving.page()})
     add_pages(routes, {**public_keys(jwks), **serving.document(describe)}, is_public=True)

@@ -40,7 +40,7 @@ _LISTS = frozenset({b"accept", b"accept-encoding", b"if-match", b"if-none-match"
 """Headers whose lines are one list (RFC 9110, 5.3): what stands in the second counts as well."""
 KEY = "writer.exchange"
 CUT_OFF = "writer.cut_off"
-"""Where a scope holds the refusal with which the socket has ended the request."""
+"""Where a scope holds the refusal with which the socket has stopped reading the body."""
 
 
 @dataclass(slots=True)

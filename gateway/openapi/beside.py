@@ -5,7 +5,10 @@ Each is in the document when the gateway has the route.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.openapi import codes, examples
+from gateway.openapi.inputs import SEGMENT
 from gateway.openapi.operations import SECURITY
 from gateway.openapi.responses import JSON, Answers, envelope, header_references
 from gateway.openapi.rules import Schema
@@ -16,11 +19,10 @@ TAGS = {
     EVENTS: "What happens, as it happens: server-sent events.",
     KEYS: "What access tokens are verified with.",
 }
-_SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
 _MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 _BINARY: Schema = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
 _SEEN = "The `id` of the last event that was received: the stream goes on after it."
-_POSITION: Schema = {"type": "string", "pattern": "^([0-9]{1,18}|end)$"}
+_POSITION: Schema = {"type": "string", "pattern": "^([0-9]{1,18}|end)?$"}
 _RESUME: tuple[Schema, ...] = (
     {"name": "Last-Event-ID", "in": "header", "description": _SEEN, "schema": _POSITION},
     {
@@ -30,12 +32,6 @@ _RESUME: tuple[Schema, ...] = (
         "schema": _POSITION,
     },
 )
-_TYPES: Schema = {
-    "name": "types",
-    "in": "query",
-    "description": "Only these types of events, such as `run.ended`; one in each `types`.",
-    "schema": {"type": "array", "items": {"type": "string"}},
-}
 _SITE: Schema = {
     "name": "site_id",
     "in": "query",
@@ -64,12 +60,12 @@ _REFUSALS = (
 )
 
 
-def operations(answers: Answers) -> dict[tuple[str, str], Schema]:
-    """Operations by verb and template."""
+def operations(answers: Answers, event_types: Iterable[str]) -> dict[tuple[str, str], Schema]:
+    """Operations by verb and template; events may be of these types."""
     return {
         ("GET", "/api/v1/writer/images/{id}/file"): _image_file(answers),
         ("GET", "/api/v1/writer/runs/{id}/watch"): _watch_run(answers),
-        ("GET", "/api/v1/events"): _watch_events(answers),
+        ("GET", "/api/v1/events"): _watch_events(answers, sorted(event_types)),
         ("GET", "/.well-known/jwks.json"): _keys(answers),
         ("GET", "/healthz"): _health(answers, "get_liveness", "Whether the gateway lives", "alive"),
         ("GET", "/readyz"): _health(
@@ -125,14 +121,19 @@ def _watch_run(answers: Answers) -> Schema:
     }
 
 
-def _watch_events(answers: Answers) -> Schema:
+def _watch_events(answers: Answers, types: list[str]) -> Schema:
     return {
         "operationId": "watch_events",
         "tags": [EVENTS],
         "summary": "Watches what happens in the account",
         "description": f"What the caller may read, of all sites or of one. {_STREAMED}",
         "parameters": [
-            _TYPES,
+            {
+                "name": "types",
+                "in": "query",
+                "description": "Only these types of events; one in each `types`.",
+                "schema": {"type": "array", "items": {"type": "string", "enum": types}},
+            },
             _SITE,
             *_RESUME,
             {"$ref": "#/components/parameters/X-Site-Id"},
@@ -204,6 +205,6 @@ def _id(of: str) -> Schema:
         "in": "path",
         "required": True,
         "description": f"Id of the {of}.",
-        "schema": {"type": "string", "pattern": _SEGMENT},
+        "schema": {"type": "string", "pattern": SEGMENT},
         "example": examples.ID,
     }

@@ -37,8 +37,9 @@ answered alike and does nothing more. `If-Match` with the `ETag` that was read r
 what somebody else has changed.
 
 **Bodies** are JSON of at most {{body_bytes:,}} bytes and {DEPTH_MAX} levels, text without U+0000;
-null means: not given. Fields that only the service sets are ignored, unknown ones refused. A query
-has at most {PARAMETERS_MAX} parameters. A trailing slash means nothing."""
+null means: not given, and in a PATCH: emptied, which is refused where something is needed. Fields
+that only the service sets are ignored, unknown ones refused. A query has at most {PARAMETERS_MAX}
+parameters. A trailing slash means nothing."""
 _SCHEMES: dict[str, Schema] = {
     "accessToken": {
         "type": "http",
@@ -61,14 +62,18 @@ def build(
     *,
     public_url: str = "",
     bounds: Bounds = BOUNDS,
+    event_types: Collection[str] = (),
 ) -> dict[str, object]:
-    """The document about those routes. Raises ContractError or ValueError for a bad contract."""
+    """The document about those routes; streams tell events of `event_types`.
+
+    Raises ContractError or ValueError for a bad contract.
+    """
     served = [each for each in contracts.bindings if (each.verb, each.template) in routes]
     operations = Operations(contracts, served)
     paths: dict[str, dict[str, Schema]] = {}
     for binding in served:
         paths.setdefault(binding.template, {})[binding.verb.lower()] = operations.describe(binding)
-    others = beside.operations(operations.answers)
+    others = beside.operations(operations.answers, event_types)
     tags = {str(tag["name"]): tag for tag in operations.tags()}
     for (verb, template), operation in others.items():
         if (verb, template) not in routes:

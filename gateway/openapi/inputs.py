@@ -23,11 +23,12 @@ _BY_HEADER = ("request_id", "etag")
 """Fields of a request that headers fill."""
 _BY_KEYS = "update_mask"
 """Made from the keys of the body."""
-_SEGMENT = "^[A-Za-z0-9._~-]{1,128}$"
+# No dot at the beginning: clients resolve `.` and `..` away.
+SEGMENT = "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}$"
 _REVISION = '^(\\*|(W/)?"[!#-+\\x2D-~]{{1,{}}}(-[0-9a-f]{{8}})?")$'
 _CHECKSUM_CHARS = 9
 """Of what is shown, after the revision of the row."""
-_KEY = f"^[!-~]{{1,{ID_CHARS_MAX}}}$"
+_KEY = f"^[!-~]([ -~]{{0,{ID_CHARS_MAX - 2}}}[!-~])?$"
 _ORDERS = re.compile(r"^(?:One of )?([a-z_]+(?:, [a-z_]+)*); a leading `-`")
 _CONTINUES = (
     "Where the page before ended, as its `next` says; bound to the same filters and order. Empty "
@@ -62,7 +63,7 @@ class Inputs:
             components.schemas[name] = self._body(binding)
         schema = components.schemas[name]
         return {
-            "required": "required" in schema,
+            "required": "required" in schema or "minProperties" in schema,
             "content": {
                 JSON: {
                     "schema": reference(name),
@@ -81,6 +82,9 @@ class Inputs:
             assert isinstance(inner, DescMessage)
             desc, partial, omitted = inner, binding.verb == "PATCH", set()
         schema = self._schemas.given(desc, omitted=omitted, partial=partial)
+        if binding.verb == "PATCH":
+            # What names nothing to change is refused.
+            schema["minProperties"] = 1
         if binding.method.access != "public":
             for name in SCOPE:
                 if name not in schema["properties"] and name not in omitted:
@@ -108,7 +112,7 @@ class Inputs:
                 "in": "path",
                 "required": True,
                 "description": self._schemas.describe(fields[name]),
-                "schema": {"type": "string", "pattern": _SEGMENT, **rule},
+                "schema": {"type": "string", "pattern": SEGMENT, **rule},
                 "example": examples.ID,
             }
 

@@ -63,14 +63,16 @@ def _last_event_id(found: Mapping[str, list[str]], exchange: Exchange) -> str:
     # The header first: a browser repeats the address of its first request, and only the
     # header tells how far it has come since.
     sent = exchange.headers.get(_HEADER)
-    [text] = found.get(LAST_EVENT_ID, [""])
-    if sent is not None:
-        text = sent.decode("latin-1").strip()
-    is_sequence = text.isascii() and text.isdigit() and len(text) <= SEQUENCE_DIGITS_MAX
-    if text and text != END_ID and not is_sequence:
-        name = LAST_EVENT_ID if sent is None else "Last-Event-ID"
-        raise errors.invalid(name, "must be the id of an event of this stream")
+    [asked_for] = found.get(LAST_EVENT_ID, [""])
+    text = asked_for if sent is None else sent.decode("latin-1").strip()
+    for name, given in ((LAST_EVENT_ID, asked_for), ("Last-Event-ID", text)):
+        if given and given != END_ID and not _is_sequence(given):
+            raise errors.invalid(name, "must be the id of an event of this stream")
     return text
+
+
+def _is_sequence(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= SEQUENCE_DIGITS_MAX
 
 
 def _site(found: Mapping[str, list[str]], exchange: Exchange) -> str:

@@ -20,7 +20,7 @@ from gateway.transcoding.fields import CONVERSION_ERRORS, element_of, is_list
 
 _FREE = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
 _FLOATING = frozenset({ScalarType.DOUBLE, ScalarType.FLOAT})
-_NUL = b"\\u0000"
+_ESCAPE, _NUL = b"\\u00", b"\\u0000"
 ETAG = "etag"
 _NEXT_TOKEN, _TOTAL = "next_page_token", "total_size"
 
@@ -54,8 +54,10 @@ class BodyReader:
         return faults.refusal_for(self.desc, self._without_lifted(body)[0])
 
     def _without_lifted(self, body: bytes) -> tuple[bytes, dict[str, str]]:
-        # Most bodies name none of the keys, and are not parsed for them.
-        if any(mark in body for mark in self._lifted.values()):
+        # Most bodies name none of the keys, and have no escapes that could spell one: these are
+        # not parsed for them.
+        marks = self._lifted.values()
+        if marks and (_ESCAPE in body or any(mark in body for mark in marks)):
             return self._lift(body)
         return body, {}
 

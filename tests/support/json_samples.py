@@ -1,4 +1,8 @@
-"""Messages of any type with any of their fields set, and bodies that nearly are such messages."""
+"""Messages of any type with any of their fields set, bodies that nearly are such messages, and the
+many ways to write one body.
+"""
+
+import json
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -79,10 +83,13 @@ WORDS = st.sampled_from(
         *("post", "1", "1e3", "-0", "", "true", "1.5", "NaN", "Infinity", "title,credits"),
         *("2026-01-31T12:00:00Z", "2026-01-31T12:00:00+02:00"),
         "0199c0de-0000-7000-8000-000000000001",
+        # Half a character, none that may be kept, one beyond the first plane.
+        *("\ud800", "a\x00", "\U00010000"),
     ]
 )
+BIG = st.sampled_from([2**31, 2**53 + 1, 2**63, -(2**63) - 1, 2**64, 10**30])
 ODD = st.recursive(
-    st.none() | st.booleans() | INT32 | st.integers() | st.floats() | TEXT | WORDS,
+    st.none() | st.booleans() | INT32 | st.integers() | BIG | st.floats() | TEXT | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=5,
 )
@@ -100,3 +107,32 @@ def odd_bodies(draw, desc):
         elif field.message_type is not None and not field.is_repeated and draw(st.booleans()):
             body[field.name] = draw(st.dictionaries(keys, ODD, max_size=3))
     return body
+
+
+BLANKS = st.sampled_from(["", "", " ", "\n", "\t \r\n"])
+
+
+@st.composite
+def texts_of(draw, value):
+    """JSON of this value: with blanks and escapes, numbers as fractions, with exponents, quoted."""
+    if isinstance(value, dict):
+        items = [f"{draw(texts_of(key))}:{draw(texts_of(item))}" for key, item in value.items()]
+        text = f"{{{','.join(items)}}}"
+    elif isinstance(value, list):
+        text = f"[{','.join(draw(texts_of(item)) for item in value)}]"
+    elif isinstance(value, str):
+        text = draw(st.sampled_from([json.dumps(value), escaped(value)]))
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = draw(st.sampled_from(["{}", "{}.0", "{}e0", "{}E+0", '"{}"', '"{}.0"'])).format(
+            value
+        )
+    else:
+        text = json.dumps(value)
+    return f"{draw(BLANKS)}{text}{draw(BLANKS)}"
+
+
+def escaped(text):
+    """The text with every character as escapes."""
+    units = text.encode("utf-16-be", "surrogatepass")
+    pairs = (units[at : at + 2].hex() for at in range(0, len(units), 2))
+    return '"' + "".join(f"\\u{pair}" for pair in pairs) + '"'

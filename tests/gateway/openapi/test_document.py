@@ -1,17 +1,20 @@
 """The document is valid, complete, and says what the contracts and the gateway say."""
 
 import ast
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from chassis.errors import Kind
+from chassis.errors import InvalidFields, Kind
 from gateway.http import errors
-from gateway.openapi import codes, inputs
+from gateway.openapi import codes, examples, inputs
 from gateway.openapi.comments import Comments, first_sentence
 from gateway.openapi.rules import is_needed
+from gateway.streams.facts import Catalogue
+from gateway.transcoding.binding import ID_CHARS_MAX, _header_text
 
 ROOT = Path(__file__).resolve().parents[3]
 # Of generations and pictures, which are resources: no call is refused with these.
@@ -165,6 +168,61 @@ def test_an_operation_names_every_status_and_reason(document, operations):
     assert "204" in operations["delete_budget"]["responses"]
     assert "202" in operations["auto_generate_content"]["responses"]
     assert "404" not in operations["list_tasks"]["responses"]
+
+
+def test_a_bulk_change_of_what_is_missing_is_documented(operations):
+    found = operations["bulk_update_tasks"]["responses"]["404"]
+    assert found["$ref"] == "#/components/responses/NotFound"
+
+
+def test_the_types_of_events_are_those_that_can_be_asked_for(contracts, operations):
+    parameters = {each.get("name"): each for each in operations["watch_events"]["parameters"]}
+    types = parameters["types"]["schema"]["items"]["enum"]
+    assert types == sorted(Catalogue(contracts).types)
+
+
+def test_an_id_is_no_step_in_a_path(operations):
+    patterns = {
+        each["schema"]["pattern"]
+        for operation in operations.values()
+        for each in operation.get("parameters", ())
+        if each.get("in") == "path"
+    }
+    assert inputs.SEGMENT in patterns
+    for pattern in patterns:
+        assert re.search(pattern, examples.ID)
+        assert not any(re.search(pattern, step) for step in (".", "..", "", "a/b"))
+
+
+def test_the_pattern_of_a_key_is_what_the_gateway_takes(document):
+    pattern = document["components"]["parameters"]["Idempotency-Key"]["schema"]["pattern"]
+    for text in (
+        "a",
+        "a b",
+        "~" * ID_CHARS_MAX,
+        "!" * (ID_CHARS_MAX + 1),
+        "",
+        "é",
+        "a\tb",
+        "a\x7f",
+    ):
+        try:
+            taken = _header_text(text.encode("latin-1"), "Idempotency-Key") == text
+        except InvalidFields:
+            taken = False
+        assert bool(re.search(pattern, text)) is taken, text
+
+
+def test_a_patch_needs_a_body_that_names_something(document, operations):
+    patches = {
+        item["patch"]["operationId"] for item in document["paths"].values() if "patch" in item
+    }
+    assert len(patches) >= 4
+    for name in patches:
+        body = operations[name]["requestBody"]
+        assert body["required"]
+        schema = _resolved(document, body["content"]["application/json"]["schema"])
+        assert schema["minProperties"] == 1
 
 
 def test_every_word_in_capitals_of_a_comment_is_a_known_reason(contracts):

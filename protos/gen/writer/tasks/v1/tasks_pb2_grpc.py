@@ -80,7 +80,7 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BulkUpdateTasks(self, request, context):
-        """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+        """Sets the status of many tasks by hand: all of them or, when one is missing (NOT_FOUND), none.
 
         Each task gets a new revision, also one that had the status already. Idempotent with a
         `request_id`.

@@ -43,7 +43,7 @@ class TaskServiceStub:
     GetTask: _grpc.UnaryUnaryMultiCallable[_tasks_pb2.GetTaskRequest, _tasks_pb2.Task]
     """Returns one task. NOT_FOUND also for another account's."""
     BulkUpdateTasks: _grpc.UnaryUnaryMultiCallable[_tasks_pb2.BulkUpdateTasksRequest, _tasks_pb2.BulkUpdateTasksResponse]
-    """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+    """Sets the status of many tasks by hand: all of them or, when one is missing (NOT_FOUND), none.
 
     Each task gets a new revision, also one that had the status already. Idempotent with a
     `request_id`.
@@ -66,7 +66,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     GetTask: _aio.UnaryUnaryMultiCallable[_tasks_pb2.GetTaskRequest, _tasks_pb2.Task]  # type: ignore[assignment]
     """Returns one task. NOT_FOUND also for another account's."""
     BulkUpdateTasks: _aio.UnaryUnaryMultiCallable[_tasks_pb2.BulkUpdateTasksRequest, _tasks_pb2.BulkUpdateTasksResponse]  # type: ignore[assignment]
-    """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+    """Sets the status of many tasks by hand: all of them or, when one is missing (NOT_FOUND), none.
 
     Each task gets a new revision, also one that had the status already. Idempotent with a
     `request_id`.
@@ -104,7 +104,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tasks_pb2.BulkUpdateTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tasks_pb2.BulkUpdateTasksResponse, _abc.Awaitable[_tasks_pb2.BulkUpdateTasksResponse]]:
-        """Sets the status of many tasks by hand: all of them or, when one is not found, none.
+        """Sets the status of many tasks by hand: all of them or, when one is missing (NOT_FOUND), none.
 
         Each task gets a new revision, also one that had the status already. Idempotent with a
         `request_id`.
