@@ -108,7 +108,14 @@ def grouped(codes: Iterable[str]) -> dict[int, list[str]]:
 
 def everywhere() -> tuple[str, ...]:
     """What any path may answer, also one that is no operation of a service."""
-    return ("HEADERS_TOO_LARGE", "ADDRESS_TOO_LONG", "INTERNAL", "OVERLOADED")
+    return (
+        "MALFORMED_REQUEST",
+        "REQUEST_TIMEOUT",
+        "ADDRESS_TOO_LONG",
+        "HEADERS_TOO_LARGE",
+        "INTERNAL",
+        "OVERLOADED",
+    )
 
 
 def _general(binding: Binding) -> Iterator[str]:
@@ -127,7 +134,7 @@ def _general(binding: Binding) -> Iterator[str]:
     if "{" in binding.template:
         yield "NOT_FOUND"
     if binding.body:
-        yield from ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+        yield from ("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
         yield "TRANSFER_CODING_UNKNOWN"
     if "etag" in names:
         yield "ETAG_MISMATCH"

@@ -62,6 +62,10 @@ HEADERS: dict[str, Schema] = {
         "description": "Revision of the resource, for `If-Match`.",
         "schema": {"type": "string"},
     },
+    "Content-Range": {
+        "description": "Which bytes of how many; of how many alone where there are no such bytes.",
+        "schema": {"type": "string", "examples": ["bytes 0-1023/52011", "bytes */52011"]},
+    },
     "Retry-After": {
         "description": "Seconds until another attempt may succeed.",
         "schema": {"type": "integer", "minimum": 0},
@@ -86,6 +90,7 @@ HEADERS: dict[str, Schema] = {
 _THROTTLE = ("X-Throttle-Limit", "X-Throttle-Remaining", "X-Throttle-Reset")
 _BY_STATUS = {
     401: ("WWW-Authenticate",),
+    416: ("Content-Range",),
     429: ("Retry-After", *_THROTTLE),
     503: ("Retry-After",),
 }
