@@ -67,20 +67,26 @@ class Result:
     surprises: list
 
     def growth(self, name):
-        """Megabytes and files an hour, of the time that counts."""
+        """Megabytes and files an hour, as in the time that counts."""
         process = self.processes[name]
-        hours = self.minutes / 60 * (WARM - 1) / WARM
-        return _slope(process.rss_mb) / hours, _slope(process.files) / hours
+        samples_an_hour = len(process.rss_mb) / self.minutes * 60
+        return _slope(process.rss_mb) * samples_an_hour, _slope(process.files) * samples_an_hour
+
+    def left_by_an_answer(self, name):
+        """Bytes by which a process grows with each answer that the Writer gives."""
+        megabytes, _ = self.growth(name)
+        return megabytes * 2**20 * self.minutes / 60 / self.answers.total()
 
     def lines(self):
-        heads = ("process", "RSS MB first, warm, last", "MB/h", "files", "files/h")
-        told = ["{:10} {:28} {:>7} {:>11} {:>8}".format(*heads)]
+        heads = ("process", "RSS MB first, warm, last", "MB/h", "B/answer", "files", "files/h")
+        told = ["{:10} {:28} {:>7} {:>8} {:>11} {:>8}".format(*heads)]
         for name, each in self.processes.items():
             megabytes, files = self.growth(name)
             warm = len(each.rss_mb) // WARM
             held = f"{each.rss_mb[0]:.1f}, {each.rss_mb[warm]:.1f}, {each.rss_mb[-1]:.1f}"
             span = f"{each.files[warm]:5}-{each.files[-1]:<5}"
-            told.append(f"{name:10} {held:28} {megabytes:7.1f} {span} {files:8.1f}")
+            left = self.left_by_an_answer(name)
+            told.append(f"{name:10} {held:28} {megabytes:7.1f} {left:8.0f} {span} {files:8.1f}")
         total = sum(self.answers.values())
         statuses = ", ".join(f"{status}: {n}" for status, n in sorted(self.answers.items()))
         told.append(f"{total} answers in {self.minutes:.1f} min ({statuses})")
@@ -88,12 +94,18 @@ class Result:
 
 
 def _slope(values):
-    """Growth over the part that counts, by least squares: one odd sample does not decide it."""
+    """Growth from sample to sample in the part that counts, by least squares: one odd sample
+    does not decide it."""
     counted = values[len(values) // WARM :]
     if len(counted) < 2:
         return 0.0
     slope, _ = statistics.linear_regression(range(len(counted)), counted)
-    return slope * (len(counted) - 1)
+    return slope
+
+
+def moments(begins_s, minutes):
+    """When to sample: SAMPLES times at even distances, from the beginning on."""
+    return [begins_s + number * minutes * 60 / SAMPLES for number in range(SAMPLES)]
 
 
 class Load:
@@ -236,11 +248,12 @@ class Load:
 async def measure(stack, *, minutes, pace_s):
     """Works for so long, and samples."""
     processes = {name: Process(pid) for name, pid in stack.pids.items()}
-    ends_s = time.monotonic() + minutes * 60
+    begins_s = time.monotonic()
+    ends_s = begins_s + minutes * 60
 
     async def sample():
-        for number in range(SAMPLES):
-            await asyncio.sleep(max(0.0, ends_s - (SAMPLES - number) * minutes - time.monotonic()))
+        for moment_s in moments(begins_s, minutes):
+            await asyncio.sleep(max(0.0, moment_s - time.monotonic()))
             for process in processes.values():
                 process.sample()
 

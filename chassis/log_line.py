@@ -17,8 +17,10 @@ class Line(logging.LogRecord):
     For what is written with every request. `fields` are as `extra` is.
     """
 
+    __slots__ = ("fields",)
+
     def __init__(self, name: str, message: str, fields: Mapping[str, object]) -> None:
         # Not the inherited one, which looks up and computes what no line of ours says.
-        self.__dict__.update(_NOWHERE)
-        self.__dict__.update(fields)
+        self.__dict__ = {**_NOWHERE, **fields}
+        self.fields = fields
         self.name, self.msg, self.created = name, message, clock.now().timestamp()

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 """The first is the default, as below."""
 GRPC_ENGINES = ("GRPCIO", "NATIVE")
-_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+PORT_MAX = 65_535
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
 
@@ -99,7 +100,8 @@ def _required(env: Mapping[str, str], variable: str) -> str:
 
 
 def _address(env: Mapping[str, str], variable: str) -> str:
-    if _HOST_PORT.fullmatch(env[variable]) is None:
+    address = _HOST_PORT.fullmatch(env[variable])
+    if address is None or not 0 < int(address[2]) <= PORT_MAX:
         raise SettingsError(f"{variable} is not host:port: {env[variable]!r}")
     return env[variable]
 

@@ -32,7 +32,7 @@ QUEUE_MAX = 10_000
 """Writes that may wait; more than that means that the disk has stopped."""
 SYNCHRONOUS = "FULL"
 """A committed event or credit survives a power cut; group commit pays for it."""
-CACHE_KIB = 32 * 1024
+CACHE_KIB = 8 * 1024
 """Pages that the writer keeps at most; with SQLite's own 2 MiB it reads them again and again."""
 CHECKPOINT_PAGES = 8_192
 """Of 4 KiB each in the log before they are written into the file: one group of commits may change

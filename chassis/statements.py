@@ -75,7 +75,7 @@ def _if_absent(dialect: str, table: Table) -> Executable:
 
 
 def among(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
-    """Whether a column has one of many values: a parameter of that name, made by `padded`.
+    """Whether a column has one of many values: a parameter of that name, made by `values_for`.
 
     An array on PostgreSQL, where each parameter costs time in three places. SQLite seeks no
     index for what it would unpack from one parameter, so there it is as many as it holds.
@@ -83,13 +83,15 @@ def among(column: ColumnElement[str], parameter: str) -> ColumnElement[bool]:
     return _Among(column, bindparam(parameter, type_=postgresql.ARRAY(String)))
 
 
-def padded(values: Collection[_T]) -> list[_T]:
-    """Values for an IN, some of them repeated, so that few lengths and few statements exist.
+def values_for(connection: Connection, values: Collection[_T]) -> list[_T]:
+    """The parameter of `among`: on SQLite some are repeated, so that few lengths exist.
 
-    A database prepares a statement anew for each number of values; one value more or less
-    must not cost that.
+    SQLite prepares a statement anew for each number of values; one value more or less must
+    not cost that. To PostgreSQL an array of any length is one value.
     """
     found = list(values)
+    if connection.dialect.name != "sqlite":
+        return found
     length = 1 << (len(found) - 1).bit_length() if found else 0
     return found + found[-1:] * (length - len(found))
 

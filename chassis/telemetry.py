@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import orjson
 
 from chassis import interceptors
+from chassis.log_line import Line
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -23,6 +24,10 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
+        return self.line(record).decode()
+
+    def line(self, record: logging.LogRecord) -> bytes:
+        """The record as one line of JSON, without its end."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,
@@ -34,14 +39,38 @@ class JsonLines(logging.Formatter):
             line["request_id"] = request
         if trace := interceptors.traceparent.get():
             line["trace_id"] = trace[3:35]
-        line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
+        if isinstance(record, Line):
+            line.update(record.fields)
+        else:
+            line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return orjson.dumps(line, default=str).decode()
+            return orjson.dumps(line, default=str)
         except TypeError:
             # Lone surrogates, endless integers, odd keys: a line of texts is better than none.
-            return json.dumps({key: str(value) for key, value in line.items()})
+            return json.dumps({key: str(value) for key, value in line.items()}).encode()
+
+
+class LineHandler(logging.Handler):
+    """Writes records to standard error, each line as a whole and at once."""
+
+    def __init__(self, lines: JsonLines) -> None:
+        super().__init__()
+        self._lines = lines
+        self._stream = sys.stderr.buffer
+
+    def createLock(self) -> None:  # noqa: N802  logging's own name
+        """None: the stream takes a line in one call, under a lock of its own."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record; what cannot be written is told as logging tells it."""
+        try:
+            self._stream.write(self._lines.line(record) + b"\n")
+            self._stream.flush()
+        except Exception:  # noqa: BLE001  as the handlers of logging do
+            self.handleError(record)
 
 
 def set_up_logging(process: str, level: str) -> None:
@@ -51,8 +80,7 @@ def set_up_logging(process: str, level: str) -> None:
     logging._srcfile = None  # noqa: SLF001
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.logAsyncioTasks = False  # type: ignore[attr-defined,unused-ignore]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(process))
+    handler = LineHandler(JsonLines(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from chassis.caller import Signer
+from chassis.errors import Refusal
 from gateway.admission import cors
 from gateway.admission.cors import Cors, ListedOrigins, Origins
 from gateway.admission.counters import MemoryCounter
@@ -15,7 +16,8 @@ from gateway.admission.principals import Acting, Authenticator, Scopes
 from gateway.admission.throttles import OFF, Throttles
 from gateway.beside.files import TEMPLATE as FILE_TEMPLATE
 from gateway.beside.files import ImageFiles
-from gateway.beside.pages import NO_KEYS, add_pages, health, public_keys
+from gateway.beside.health import health
+from gateway.beside.keys import NO_KEYS, public_keys
 from gateway.contracts import Contracts
 from gateway.http import answers, errors
 from gateway.http.answers import Answer
@@ -23,9 +25,10 @@ from gateway.http.bounds import BOUNDS, Bounds
 from gateway.http.edge import Edge
 from gateway.http.exchange import KEY, Exchange
 from gateway.http.metrics import Metrics
-from gateway.http.routes import Routes, allow
+from gateway.http.routes import ANY_PATH, Routes, allow
 from gateway.http.security import SecurityHeaders
-from gateway.openapi import page
+from gateway.http.served import Served, add_pages
+from gateway.openapi import serving
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
 from gateway.streams.session import Pace
@@ -36,20 +39,6 @@ from gateway.upstream.services import Upstream
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
 _GET_AND_HEAD = ("GET", "HEAD")
 DEFAULT_PACE = Pace()
-
-
-class Served(Protocol):
-    """What a route leads to."""
-
-    async def serve(
-        self,
-        scope: Mapping[str, Any],
-        receive: Any,
-        send: Any,
-        path: Mapping[str, str],
-        exchange: Exchange,
-    ) -> None:
-        """Answers one request, given the parameters of its path. Raises Refusal."""
 
 
 class Gateway:
@@ -68,23 +57,32 @@ class Gateway:
         if scope["method"] == "OPTIONS":
             await answers.send_answer(send, self._options(path, asked, exchange))
             return
-        found = self.routes.find(scope["method"], path)
-        if found is None:
-            raise errors.not_found()
-        served, parameters = found
+        served, parameters = self._find(scope["method"], path, exchange)
         await served.serve(scope, receive, send, parameters, exchange)
 
     def _options(self, path: str, asked: str | None, exchange: Exchange) -> Answer:
         """What a path answers to, or whether a page may send it the verb that it `asked` for."""
-        if asked is None:
-            verbs = self.routes.verbs(path)
-            if not verbs:
-                raise errors.not_found()
-            return Answer(204, headers=[(b"allow", allow(verbs).encode())])
-        found = self.routes.find(asked, path)
+        exchange.route = self.routes.template(path)
+        if asked is not None and path != ANY_PATH:
+            self._find(asked, path, exchange)
+            return cors.preflight(exchange, asked)
+        verbs = self.routes.verbs(path)
+        if not verbs:
+            raise errors.not_found()
+        return Answer(204, headers=[(b"allow", allow(verbs).encode())])
+
+    def _find(self, verb: str, path: str, exchange: Exchange) -> tuple[Served, dict[str, str]]:
+        """What serves a verb of a path. Raises NOT_FOUND or METHOD_NOT_ALLOWED."""
+        try:
+            found = self.routes.find(verb, path)
+        except Refusal:
+            exchange.route = self.routes.template(path)
+            raise
         if found is None:
             raise errors.not_found()
-        return cors.preflight(exchange, asked, is_public=isinstance(found[0], ImageFiles))
+        if found[0].is_public:
+            cors.open_to_all(exchange)
+        return found
 
 
 def build_app(
@@ -129,7 +127,8 @@ def build_app(
             event_types=hub.catalogue.types if hub else (),
         )
 
-    add_pages(routes, {**health(upstream), **public_keys(jwks), **page.pages(describe)})
+    add_pages(routes, {**health(upstream), **serving.page()})
+    add_pages(routes, {**public_keys(jwks), **serving.document(describe)}, is_public=True)
     return Edge(Gateway(routes, greeter), SecurityHeaders(public_url), metrics, bounds)
 
 

@@ -16,7 +16,7 @@ from gateway.__main__ import IDENTITY, PEERS
 from gateway.admission.principals import Principal, Scope
 from gateway.app import build_app, build_upstream
 from gateway.contracts import load_contracts
-from gateway.openapi.page import DOCUMENT_PATH
+from gateway.openapi.serving import DOCUMENT_PATH
 from gateway.streams.facts import Catalogue
 from gateway.streams.hub import Hub, StreamBounds
 

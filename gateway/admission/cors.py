@@ -24,16 +24,16 @@ ORIGIN_CHARS_MAX = 300
 ORIGIN = re.compile(r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 """As browsers write it: no path, lower case."""
 _REQUEST_HEADERS = (
-    "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, "
-    "Traceparent, X-Acting-Account, X-Acting-Reason, X-Request-Id, X-Sector-Id, X-Site-Id"
+    "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Idempotency-Key, "
+    "Last-Event-ID, Range, Traceparent, X-Acting-Account, X-Acting-Reason, X-Request-Id, "
+    "X-Sector-Id, X-Site-Id"
 )
 _ANSWER_HEADERS = (
-    b"Content-Disposition, ETag, Idempotency-Key, Retry-After, X-Request-Id, X-Throttle-Limit, "
-    b"X-Throttle-Remaining, X-Throttle-Reset, X-Trace-Id"
+    b"Accept-Ranges, Content-Disposition, Content-Range, ETag, Idempotency-Key, Retry-After, "
+    b"X-Request-Id, X-Throttle-Limit, X-Throttle-Remaining, X-Throttle-Reset, X-Trace-Id"
 )
 _ALLOW = b"access-control-allow-origin"
-ANY_ORIGIN = (_ALLOW, b"*")
-"""Of what is public and the same for everyone."""
+_EXPOSED = (b"access-control-expose-headers", _ANSWER_HEADERS)
 
 
 class Origins(Protocol):
@@ -122,10 +122,7 @@ class Cors:
             and ORIGIN.fullmatch(origin) is not None
             and await self._origins.is_known(origin)
         ):
-            exchange.reply_headers += [
-                (_ALLOW, sent),
-                (b"access-control-expose-headers", _ANSWER_HEADERS),
-            ]
+            exchange.reply_headers += [(_ALLOW, sent), _EXPOSED]
             exchange.origin_is_known = True
         asked = exchange.headers.get(b"access-control-request-method")
         if scope["method"] != "OPTIONS" or asked is None:
@@ -154,15 +151,20 @@ class Cors:
         return sent == b"%s://%s" % (scope["scheme"].encode(), headers.get(b"host", b""))
 
 
-def preflight(exchange: Exchange, verb: str, *, is_public: bool) -> Answer:
+def open_to_all(exchange: Exchange) -> None:
+    """Lets pages of any origin read what is answered, also that it was refused."""
+    # Nothing varies with the origin, and who asks without one may share what is kept.
+    exchange.reply_headers = [(_ALLOW, b"*"), _EXPOSED]
+    exchange.origin_is_known = True
+
+
+def preflight(exchange: Exchange, verb: str) -> Answer:
     """The answer to a preflight for a route that exists. Raises ORIGIN_FORBIDDEN."""
-    if not (is_public or exchange.origin_is_known):
+    if not exchange.origin_is_known:
         raise errors.origin_forbidden()
     headers: Headers = [
         (b"access-control-allow-methods", verb.encode()),
         (b"access-control-allow-headers", _REQUEST_HEADERS.encode()),
         (b"access-control-max-age", str(MAX_AGE_S).encode()),
     ]
-    if is_public:
-        headers.append(ANY_ORIGIN)
     return Answer(204, headers=headers)

@@ -1,1 +1,1 @@
-"""Routes that are not made from contracts: pages (health, public keys), files (of images)."""
+"""Routes that are not made from contracts: health, keys (public ones), files (of images)."""

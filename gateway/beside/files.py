@@ -13,7 +13,6 @@ from typing import Any
 import grpc
 
 from chassis.errors import EtagMismatch
-from gateway.admission.cors import ANY_ORIGIN
 from gateway.admission.principals import ANONYMOUS, NO_SCOPE
 from gateway.contracts import Contracts
 from gateway.grpc_client import StreamingCall
@@ -45,6 +44,8 @@ _ANYBODY = caller_of(ANONYMOUS, NO_SCOPE)
 
 class ImageFiles:
     """Serves GET and HEAD of an image's file."""
+
+    is_public = True
 
     def __init__(self, contracts: Contracts, upstream: Upstream) -> None:
         self._method = next(method for method in contracts.methods if method.path == _RPC)
@@ -141,9 +142,8 @@ def _headers(first: Any, tag: str, image_id: str) -> Headers:
         (b"accept-ranges", b"bytes"),
         (b"cache-control", b"public, max-age=31536000, immutable"),
         (b"content-security-policy", b"default-src 'none'; sandbox"),
-        # Pictures are shown by pages of any origin; they are public.
+        # Also for pages that only show it, and do not ask whether they may read it.
         (b"cross-origin-resource-policy", b"cross-origin"),
-        ANY_ORIGIN,
     ]
 
 

@@ -7,6 +7,7 @@ count all.
 from __future__ import annotations
 
 import logging
+from email.utils import format_datetime
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -20,7 +21,7 @@ from gateway.http.security import SecurityHeaders
 log = logging.getLogger("gateway.requests")
 
 LINES_MAX = 60
-"""Lines in the log within a window; what comes then is only counted, and said to be."""
+"""Lines in the log within a window; what comes then is only counted, and one line says so."""
 WINDOW_S = 60.0
 
 
@@ -34,7 +35,11 @@ class EarlyRefusals:
         self._lines = 0
 
     def refuse(self, refusal: Refusal, client_address: str) -> bytes:
-        """The answer to it; counts it and writes its line."""
+        """The last answer of a connection, as it goes on the wire; counted and noted."""
+        return self._answer(refusal, self.note(refusal, client_address))
+
+    def note(self, refusal: Refusal, client_address: str) -> Exchange:
+        """Counts it and writes its line."""
         exchange = exchange_without_request(client_address)
         status = errors.status_of(refusal)
         self._metrics.refused_early(status)
@@ -49,10 +54,9 @@ class EarlyRefusals:
                     "client": client_address,
                 },
             )
-        return self.answer(refusal, exchange)
+        return exchange
 
-    def answer(self, refusal: Refusal, exchange: Exchange) -> bytes:
-        """The last answer of a connection, as it goes on the wire."""
+    def _answer(self, refusal: Refusal, exchange: Exchange) -> bytes:
         answer = errors.refused(refusal, exchange.request_id)
         headers = [
             (b"content-type", answer.media_type),
@@ -61,6 +65,7 @@ class EarlyRefusals:
             *self._security.missing(answer.headers),
             (b"x-request-id", exchange.request_id.encode()),
             (b"x-trace-id", exchange.trace_id.encode()),
+            (b"date", format_datetime(clock.now(), usegmt=True).encode()),
             (b"connection", b"close"),
         ]
         lines = [b"%s: %s\r\n" % header for header in headers]
@@ -69,9 +74,8 @@ class EarlyRefusals:
     def _has_room(self) -> bool:
         now_s = clock.elapsed_s()
         if now_s >= self._window_ends_s:
-            left_out = self._lines - LINES_MAX
-            if left_out > 0:
-                log.info("more was refused before it was a request", extra={"left_out": left_out})
             self._window_ends_s, self._lines = now_s + WINDOW_S, 0
         self._lines += 1
+        if self._lines == LINES_MAX + 1:
+            log.info("more that is refused before it is a request is only counted for a while")
         return self._lines <= LINES_MAX

@@ -12,7 +12,7 @@ from chassis.log_line import Line
 from gateway.http import answers, errors
 from gateway.http.answers import Header, Headers
 from gateway.http.bounds import Bounds
-from gateway.http.exchange import CUT_OFF, KEY, Exchange, exchange_of
+from gateway.http.exchange import KEY, Exchange, exchange_of
 from gateway.http.hangups import ClientGone
 from gateway.http.metrics import Metrics
 from gateway.http.security import SecurityHeaders
@@ -57,9 +57,8 @@ class Edge:
             self._check(scope, exchange)
             await self._app(scope, receive, reply)
         except ClientGone:
-            cut_off: Refusal | None = scope.get(CUT_OFF)
-            reply.status = reply.status or (errors.status_of(cut_off) if cut_off else _CLOSED)
-            exchange.outcome = cut_off.reason if cut_off else _GONE
+            reply.status = reply.status or _CLOSED
+            exchange.outcome = _GONE
         except Refusal as refusal:
             await reply.refuse(refusal)
         except Exception:
@@ -74,6 +73,9 @@ class Edge:
     def _check(self, scope: Any, exchange: Exchange) -> None:
         if b"host" not in exchange.headers and scope["http_version"] == "1.1":
             raise errors.no_host()
+        coding = exchange.headers.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
+            raise errors.transfer_coding_unknown()
         if len(scope["headers"]) > self._bounds.headers:
             raise errors.too_many_headers(self._bounds.headers)
         if len(scope["query_string"]) > self._bounds.query_bytes:
@@ -123,7 +125,11 @@ class _Reply:
             return
         if self.status:
             raise ConnectionAbortedError(refusal.reason)
-        await answers.send_answer(self, errors.refused(refusal, self._exchange.request_id))
+        answer = errors.refused(refusal, self._exchange.request_id)
+        if b"expect" in self._exchange.headers:
+            # Who hears this instead of `100 Continue` may send the body or not: nobody could tell.
+            answer.headers.append((b"connection", b"close"))
+        await answers.send_answer(self, answer)
 
 
 def _write_line(scope: Any, exchange: Exchange, reply: _Reply, duration_s: float) -> None:

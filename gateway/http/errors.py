@@ -204,7 +204,7 @@ def too_many_items(field: str, limit: int) -> Refusal:
 
 
 def request_timeout() -> Refusal:
-    """The body did not arrive in time."""
+    """The head or the body did not arrive in time."""
     return Refusal(Kind.INVALID_ARGUMENT, "REQUEST_TIMEOUT", "The request did not arrive in time.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,9 +36,11 @@ _SINGULAR = {
     )
 }
 """Headers that decide something; sent twice, two readers might see two different requests."""
+_LISTS = frozenset({b"accept", b"accept-encoding", b"if-match", b"if-none-match"})
+"""Headers whose lines are one list (RFC 9110, 5.3): what stands in the second counts as well."""
 KEY = "writer.exchange"
 CUT_OFF = "writer.cut_off"
-"""Where a scope holds the refusal with which the socket has ended the request."""
+"""Where a scope holds the refusal with which the socket has stopped reading the body."""
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Exchange:
     origin: str = ""
     """Of the page that asks, when it is not our own."""
     origin_is_known: bool = False
-    """Whether any account allows the origin."""
+    """Whether any account allows the origin, or what is asked for is open to all."""
     reply_headers: Headers = field(default_factory=list)
     """Headers for the answer, whatever it will be."""
 
@@ -81,9 +82,11 @@ class Exchange:
 def exchange_of(scope: Mapping[str, Any]) -> Exchange:
     """Reads the headers of an ASGI scope once."""
     pairs = scope["headers"]
-    # The first of each name counts; what was repeated matters only for some.
+    # The first of each name counts, but for lists; what was repeated matters only for some.
     headers: dict[bytes, bytes] = dict(reversed(pairs))
     repeated = _NONE if len(headers) == len(pairs) else _repeated(pairs)
+    for name in repeated & _LISTS:
+        headers[name] = b", ".join(value for each, value in pairs if each == name)
     sent = headers.get(b"x-request-id")
     sane = sent and REQUEST_ID.fullmatch(sent) is not None and b"x-request-id" not in repeated
     return Exchange(
@@ -116,7 +119,8 @@ def _repeated(pairs: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
 def _traceparent(sent: bytes) -> str:
     """Continues a well-formed trace, or begins one; the span is always our own."""
     known = _TRACE.fullmatch(sent) if sent else None
+    # The last 62 bits of a UUIDv7 are random, as those of a span should be, and of a trace.
+    made = ids.new_id().replace("-", "")
     if known is None or known[1] == _NO_TRACE:
-        made = secrets.token_hex(24)
-        return f"00-{made[:32]}-{made[32:]}-01"
-    return f"00-{known[1].decode()}-{secrets.token_hex(8)}-{known[2].decode()}"
+        return f"00-{made}-{made[16:]}-01"
+    return f"00-{known[1].decode()}-{made[16:]}-{known[2].decode()}"

@@ -1,8 +1,8 @@
 """One HTTP connection: uvicorn's protocol with the bounds that it lacks.
 
 By itself it bounds neither the head of a request, nor the time it may take to arrive, nor a body
-that goes on after its answer, nor a client that reads nothing. Malformed requests are answered
-in the envelope (`early`).
+that goes on after its answer, nor a client that reads nothing; and it forgets the request that it
+answers when another has come behind it. Malformed requests are answered in the envelope (`early`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import asyncio
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chassis.errors import Refusal
 from gateway.http import errors
 from gateway.http.bounds import Bounds
 from gateway.http.early import EarlyRefusals
-from gateway.http.exchange import CUT_OFF, KEY, exchange_without_request
+from gateway.http.exchange import CUT_OFF
 
 LINGER_S = 5.0
 """How long the rest of a body is still taken in after its answer, and thrown away. To close at
@@ -38,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _in_head = True
+    _head_has_begun = False
     _is_one_too_many = False
     _in_body = False
     _body_bytes = 0
@@ -49,6 +50,12 @@ class BoundedProtocol(HttpToolsProtocol):
     _unread_bytes = 0
     """Of the answer, when it was last looked at."""
     _refusal: Refusal | None = None
+    _answering: RequestResponseCycle | None = None
+    """The request that runs, or ran last; `cycle` is the one that was read last."""
+    _is_deaf = False
+    """Whether what still comes is thrown away: the connection ends with its last answer."""
+    _parting: Refusal | None = None
+    """What is said behind that answer."""
 
     def __init__(self, *args: Any, bounds: Bounds, early: EarlyRefusals, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -63,14 +70,18 @@ class BoundedProtocol(HttpToolsProtocol):
         beyond = len(self.connections) - self._bounds.connections
         self._is_one_too_many = beyond > 0
         if beyond > REFUSED_MAX:
-            self._early.refuse(errors.overloaded(), self._address())
+            self._early.note(errors.overloaded(), self._address())
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clocks."""
+        """Stops the clocks, and tells the request that runs."""
         self._stop_timer()
         self._stop_lingering()
         self._stop_write_timer()
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -105,20 +116,22 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self.transport.is_closing():
                 self._refuse(errors.overloaded())
             return
+        if self._is_between():
+            # Some clients send an empty line behind a body, which is no request.
+            data = data.lstrip(b"\r\n")
+        if self._is_deaf or not data:
+            return
         if self._in_head:
             self._head_bytes += len(data)
-            if self._head_timer is None:
-                self._start_timer()
         elif self._in_body:
             self._frame_bytes += len(data)
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # Nothing is upgraded to here; the request is answered as it is.
-        except httptools.HttpParserError:
+        if not self._parse(data):
             self._refuse(self._refusal or errors.not_http())
             return
+        if self._head_has_begun and self._head_timer is None and not self._is_answering():
+            # Only now: most heads come in one piece.
+            self._start_timer()
         if self._is_too_much() and not self.transport.is_closing():
             self._refuse(errors.head_too_large(self._bounds.head_bytes))
 
@@ -137,12 +150,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """A new request begins."""
         super().on_message_begin()
         self._unset_keepalive_if_required()
-        self._in_head, self._head_bytes = True, 0
-        self._start_timer()
+        self._in_head, self._head_bytes, self._head_has_begun = True, 0, True
 
     def on_headers_complete(self) -> None:
         """The head is there; its size is checked once more, whatever else came with it."""
         self._stop_timer()
+        self._head_has_begun = False
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._bounds.head_bytes:
             self._refusal = errors.head_too_large(self._bounds.head_bytes)
@@ -161,33 +174,59 @@ class BoundedProtocol(HttpToolsProtocol):
             )
 
     def on_response_complete(self) -> None:
-        """Gives a client that was answered early some time to finish its request."""
+        """Turns to what has come meanwhile; a client that was answered early may finish."""
         super().on_response_complete()
-        # Behind a pipelined request `cycle` is another one, whose body is still wanted.
-        if self._in_body and self.cycle.response_complete and not self.transport.is_closing():
+        if self.transport.is_closing() or self._is_answering():
+            return
+        if self._parting is not None:
+            self.transport.write(self._early.refuse(self._parting, self._address()))
+            self.transport.close()
+        elif self._head_has_begun:
+            self._unset_keepalive_if_required()
+            self._start_timer()
+        elif self._in_body:
             self._linger_timer = self.loop.call_later(LINGER_S, self.transport.close)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Says why the connection ends, where that cannot be taken for another answer."""
-        self._stop_timer()
-        if self._in_body:
-            self._cut_off(refusal)
-        elif self.cycle is None or self.cycle.response_complete:
-            self.transport.write(self._early.refuse(refusal, self._address()))
-        self.transport.close()
+    def _parse(self, data: bytes) -> bool:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Nothing is upgraded to here: it is answered, and what may come then is not read.
+            self._end_with(self.cycle)
+        except httptools.HttpParserError:
+            return False
+        return True
 
-    def _cut_off(self, refusal: Refusal) -> None:
-        """Ends the request whose body is at fault; it is counted and logged as that request."""
-        cycle = self.cycle
-        if self.pipeline or cycle.response_started:
-            return
-        exchange: Any = cycle.scope.get(KEY) or exchange_without_request(self._address())
-        scope: Any = cycle.scope
-        scope[CUT_OFF] = refusal
-        # What the application still says is not sent.
-        cycle.disconnected = True
-        cycle.message_event.set()
-        self.transport.write(self._early.answer(refusal, exchange))
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _is_between(self) -> bool:
+        return self._in_head and not self._head_has_begun
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Says why the connection ends, behind the answers to what was asked before."""
+        self._stop_timer()
+        if self._in_body and not self.cycle.response_complete:
+            # Whoever reads the body will say so; a request that needs none is answered as it is.
+            scope: Any = self.cycle.scope
+            scope[CUT_OFF] = refusal
+            self._end_with(self.cycle)
+            self.cycle.message_event.set()
+        elif self._is_answering():
+            self._is_deaf, self._parting = True, refusal
+        else:
+            if not self._in_body:
+                self.transport.write(self._early.refuse(refusal, self._address()))
+            self.transport.close()
+
+    def _end_with(self, cycle: RequestResponseCycle) -> None:
+        """Closes the connection behind the answer to a request."""
+        self._is_deaf = True
+        cycle.keep_alive = False
 
     def _address(self) -> str:
         return self.client[0] if self.client else ""
@@ -233,4 +272,5 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():
-            self._refuse(errors.request_timeout())
+            is_too_many = self._is_one_too_many
+            self._refuse(errors.overloaded() if is_too_many else errors.request_timeout())

@@ -15,6 +15,8 @@ from urllib.parse import unquote
 from chassis.errors import Kind, Refusal
 
 PATH_BYTES_MAX = 2_000
+ANY_PATH = "*"
+"""What OPTIONS asks of when it means the server itself (RFC 9110, 9.3.7)."""
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 """What a parameter may be; ids are UUIDs, and an unknown one is for the service to refuse."""
 _PARAMETER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
@@ -29,6 +31,7 @@ class _Node(Generic[T]):
     literals: dict[str, _Node[T]] = field(default_factory=dict)
     parameter: _Node[T] | None = None
     endpoints: dict[str, tuple[T, tuple[str, ...]]] = field(default_factory=dict)
+    template: str = ""
 
 
 class Routes(Generic[T]):
@@ -56,6 +59,7 @@ class Routes(Generic[T]):
         if verb in node.endpoints:
             raise ValueError(f"{verb} {template} is declared twice")
         node.endpoints[verb] = (endpoint, tuple(names))
+        node.template = node.template or template
         self.declared.append((verb, template))
         if not names:
             self._static[verb, template] = endpoint
@@ -78,8 +82,17 @@ class Routes(Generic[T]):
             raise method_not_allowed(node.endpoints)
         return bound[0], dict(zip(bound[1], values, strict=True))
 
+    def template(self, path: str) -> str:
+        """The template of a path, whatever the verb; empty when no route has it."""
+        if path == ANY_PATH:
+            return ANY_PATH
+        found = self._walk(path)
+        return "" if found is None else found[0].template
+
     def verbs(self, path: str) -> list[str]:
         """The verbs of a path; none when no route has it."""
+        if path == ANY_PATH:
+            return sorted({verb for verb, _ in self.declared})
         found = self._walk(path)
         return [] if found is None else list(found[0].endpoints)
 

@@ -23,7 +23,7 @@ class IdentityActing:
         self._database = database
 
     async def act(self, principal: Principal, asked: ActingRequest) -> Principal:
-        """The principal on the other account; see gateway.authentication."""
+        """The principal on the other account; see gateway.admission.principals."""
         if principal.role not in OPERATORS or principal.allowed_sites is not None:
             raise MayNotAct
         if asked.account_id == principal.account_id:

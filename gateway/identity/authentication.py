@@ -41,7 +41,7 @@ class IdentityAuthenticator:
         self._uses = uses
 
     async def authenticate(self, authorization: str | None) -> Principal:
-        """The principal behind `Bearer <token>` or `ApiKey <key>`; see gateway.authentication."""
+        """Behind `Bearer <token>` or `ApiKey <key>`; see gateway.admission.principals."""
         if not authorization:
             raise Unauthenticated
         if len(authorization) > CREDENTIAL_CHARS_MAX:
@@ -124,7 +124,7 @@ class IdentityScopes:
         *,
         needs_sector: bool,  # noqa: ARG002  the gateway has refused what lacks it
     ) -> Scope:
-        """The chosen scope; see gateway.authentication."""
+        """The chosen scope; see gateway.admission.principals."""
         # The whole account, to tell a site that was not granted from one that is not there.
         who = Caller.service("gateway", account_id=principal.account_id)
 

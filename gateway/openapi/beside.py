@@ -21,6 +21,11 @@ TAGS = {
 }
 _MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 _BINARY: Schema = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
+_CONDITIONS = {
+    "Range": "One part of the file, such as `bytes=1024-`; several parts mean the whole file.",
+    "If-Range": "The `ETag` of the file that a part is wanted of: the whole file if it is another.",
+    "If-Match": "ETags: refused with `ETAG_MISMATCH` when the file has none of them.",
+}
 _SEEN = "The `id` of the last event that was received: the stream goes on after it."
 _POSITION: Schema = {"type": "string", "pattern": "^([0-9]{1,18}|end)?$"}
 _RESUME: tuple[Schema, ...] = (
@@ -82,18 +87,35 @@ def _image_file(answers: Answers) -> Schema:
     headers = {
         **header_references(["X-Request-Id", "ETag"]),
         "Cache-Control": {"description": "A file never changes.", "schema": {"type": "string"}},
+        "Accept-Ranges": {
+            "description": "`bytes`: parts can be had.",
+            "schema": {"type": "string"},
+        },
     }
+    ranged = {**headers, **header_references(["Content-Range"])}
     content = dict.fromkeys((*_MEDIA_TYPES, "application/octet-stream"), _BINARY)
-    refusals = ("NOT_FOUND", *codes.everywhere(), "UNAVAILABLE", "DEADLINE_EXCEEDED")
+    refusals = (
+        *("NOT_FOUND", "ETAG_MISMATCH", "RANGE_NOT_SATISFIABLE"),
+        *codes.everywhere(),
+        *("UNAVAILABLE", "DEADLINE_EXCEEDED"),
+    )
     return {
         "operationId": "get_image_file",
         "tags": ["Image"],
         "summary": "Returns the file of a generated image",
         "description": "Public by id: an id cannot be guessed, and published articles show their "
         "pictures to everyone. Needs no credentials.",
-        "parameters": [_id("image"), {"$ref": "#/components/parameters/If-None-Match"}],
+        "parameters": [
+            _id("image"),
+            {"$ref": "#/components/parameters/If-None-Match"},
+            *(
+                {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+                for name, text in _CONDITIONS.items()
+            ),
+        ],
         "responses": {
             "200": {"description": "The file.", "headers": headers, "content": content},
+            "206": {"description": "The part.", "headers": ranged, "content": content},
             "304": {"description": "The client has the file.", "headers": headers},
             **answers.refusals_of(refusals),
         },

@@ -49,7 +49,7 @@ CODES = {
     ),
     "METHOD_NOT_ALLOWED": Code(Kind.INVALID_ARGUMENT, "The path exists, but not with this verb."),
     "NOT_ACCEPTABLE": Code(Kind.INVALID_ARGUMENT, "`Accept` leaves out what is answered here."),
-    "REQUEST_TIMEOUT": Code(Kind.INVALID_ARGUMENT, "The body did not arrive in time."),
+    "REQUEST_TIMEOUT": Code(Kind.INVALID_ARGUMENT, "The request did not arrive in time."),
     "ALREADY_EXISTS": Code(
         Kind.ALREADY_EXISTS, "Something else has the name or address; `details` may name it."
     ),
@@ -108,7 +108,14 @@ def grouped(codes: Iterable[str]) -> dict[int, list[str]]:
 
 def everywhere() -> tuple[str, ...]:
     """What any path may answer, also one that is no operation of a service."""
-    return ("HEADERS_TOO_LARGE", "ADDRESS_TOO_LONG", "INTERNAL", "OVERLOADED")
+    return (
+        "MALFORMED_REQUEST",
+        "REQUEST_TIMEOUT",
+        "ADDRESS_TOO_LONG",
+        "HEADERS_TOO_LARGE",
+        "INTERNAL",
+        "OVERLOADED",
+    )
 
 
 def _general(binding: Binding) -> Iterator[str]:
@@ -127,7 +134,7 @@ def _general(binding: Binding) -> Iterator[str]:
     if "{" in binding.template:
         yield "NOT_FOUND"
     if binding.body:
-        yield from ("REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+        yield from ("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
         yield "TRANSFER_CODING_UNKNOWN"
     if "etag" in names:
         yield "ETAG_MISMATCH"

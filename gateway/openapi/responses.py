@@ -7,6 +7,7 @@ from typing import Any
 
 from protobuf import DescMessage
 
+from chassis.pages import COUNTED_MAX
 from gateway.openapi import examples
 from gateway.openapi.codes import CODES, grouped
 from gateway.openapi.names import reference, type_name
@@ -22,6 +23,10 @@ _REQUEST_ID: Schema = {
     "examples": [examples.REQUEST_ID],
 }
 _LINK: Schema = {"type": ["string", "null"], "description": "Address of that page; null without."}
+_COUNT = (
+    "Rows that the filters match, over all pages. Where histories are long they are counted up to "
+    f"{COUNTED_MAX:,}, which means: more than {COUNTED_MAX - 1:,}."
+)
 ERROR: Schema = {
     "type": "object",
     "description": "Why a request was refused.",
@@ -57,6 +62,10 @@ HEADERS: dict[str, Schema] = {
         "description": "Revision of the resource, for `If-Match`.",
         "schema": {"type": "string"},
     },
+    "Content-Range": {
+        "description": "Which bytes of how many; of how many alone where there are no such bytes.",
+        "schema": {"type": "string", "examples": ["bytes 0-1023/52011", "bytes */52011"]},
+    },
     "Retry-After": {
         "description": "Seconds until another attempt may succeed.",
         "schema": {"type": "integer", "minimum": 0},
@@ -81,6 +90,7 @@ HEADERS: dict[str, Schema] = {
 _THROTTLE = ("X-Throttle-Limit", "X-Throttle-Remaining", "X-Throttle-Reset")
 _BY_STATUS = {
     401: ("WWW-Authenticate",),
+    416: ("Content-Range",),
     429: ("Retry-After", *_THROTTLE),
     503: ("Retry-After",),
 }
@@ -144,7 +154,7 @@ class Answers:
                     "count": {
                         "type": "integer",
                         "minimum": 0,
-                        "description": "Rows that the filters match, over all pages.",
+                        "description": _COUNT,
                     },
                     "next": _LINK,
                     "previous": _LINK,

@@ -28,6 +28,7 @@ class EventStreams:
     """`GET /api/v1/events`: what happens in the account."""
 
     template = EVENTS
+    is_public = False
 
     def __init__(self, around: Surroundings, hub: Hub, pace: Pace) -> None:
         self._around = around

@@ -11,6 +11,7 @@ import orjson
 from chassis.errors import Refusal
 from gateway.http import errors
 from gateway.http.bounds import Bounds
+from gateway.http.exchange import CUT_OFF
 from gateway.http.hangups import ClientGone
 
 DEPTH_MAX = 32
@@ -20,21 +21,20 @@ _TOO_DEEP = "limit"
 """What orjson says of depth, in the words of any version, and of nothing else."""
 
 
-async def read_body(receive: Any, headers: Mapping[bytes, bytes], bounds: Bounds) -> bytes:
+async def read_body(
+    scope: Mapping[str, Any], receive: Any, headers: Mapping[bytes, bytes], bounds: Bounds
+) -> bytes:
     """The whole body; empty when there is none.
 
-    Raises PAYLOAD_TOO_LARGE, TOO_MANY_ITEMS, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE,
-    TRANSFER_CODING_UNKNOWN or ClientGone.
+    Raises PAYLOAD_TOO_LARGE, TOO_MANY_ITEMS, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE, ClientGone,
+    or why the server has stopped reading it.
     """
-    coding = headers.get(b"transfer-encoding")
-    if coding is not None and coding.strip().lower() != b"chunked":
-        raise errors.transfer_coding_unknown()
     declared = headers.get(b"content-length", b"0").strip()
     if not declared.isdigit() or int(declared) > bounds.body_bytes:
         raise errors.payload_too_large(bounds.body_bytes)
     try:
         async with asyncio.timeout(bounds.body_timeout_s):
-            body = await _collect(receive, bounds.body_bytes)
+            body = await _collect(scope, receive, bounds.body_bytes)
     except TimeoutError as error:
         raise errors.request_timeout() from error
     if body:
@@ -44,11 +44,13 @@ async def read_body(receive: Any, headers: Mapping[bytes, bytes], bounds: Bounds
     return body
 
 
-async def _collect(receive: Any, limit_bytes: int) -> bytes:
+async def _collect(scope: Mapping[str, Any], receive: Any, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     total = 0
     while True:
         message = await receive()
+        if CUT_OFF in scope:
+            raise scope[CUT_OFF]
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk = message.get("body", b"")

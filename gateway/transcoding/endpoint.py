@@ -52,6 +52,8 @@ class Surroundings:
 class Endpoint:
     """Answers one REST binding."""
 
+    is_public = False
+
     def __init__(
         self,
         contracts: Contracts,
@@ -87,7 +89,7 @@ class Endpoint:
         principal = await self._around.entrance.admit(exchange, self._throttle, self.method)
         body = b""
         if self.binder.takes_body:
-            body = await bodies.read_body(receive, exchange.headers, self._around.bounds)
+            body = await bodies.read_body(scope, receive, exchange.headers, self._around.bounds)
         bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
         chosen = await self._scope(principal, bound)
         metadata = self._around.upstream.metadata(

@@ -158,7 +158,7 @@ class Content(NamedTuple):
     create_time: datetime
     update_time: datetime
     terms: list[list[str]]
-    """Each as id, name, slug and type; in no order."""
+    """Each as id, name, slug and type; in no order. The last field: a page selects them last."""
 
     @property
     def images(self) -> ImageFlags:

@@ -47,6 +47,8 @@ def test_what_is_missing_is_named(variable, value):
         ("WRITER_MIGRATE", "true"),
         ("WRITER_REUSE_PORT", "yes"),
         ("WRITER_LOG_LEVEL", "LOUD"),
+        ("WRITER_PEER_TASKS", "h:99999"),
+        ("WRITER_PEER_TASKS", "h:0"),
     ],
 )
 def test_what_cannot_be_understood_is_named(variable, value):

@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from chassis import clock
-from chassis.statements import insert_if_absent
+from chassis.statements import among, insert_if_absent, values_for
 
 TITLES = [
     "Äpfel",
@@ -207,3 +207,28 @@ class TestUniqueness:
         )
         assert isinstance(outcomes[0], LookupError)
         assert outcomes[1] is True
+
+    async def test_many_values_are_found_among_and_few_statements_are_made(
+        self, database, dialect, tables, store
+    ):
+        things = tables["things"]
+        for number in range(9):
+            await store(id=f"{number}", title=f"title {number}")
+        statement = select(things.c.id).where(among(things.c.id, "ids")).order_by(things.c.id)
+
+        def work(wanted):
+            def work(connection):
+                values = values_for(connection, wanted)
+                return len(values), connection.execute(statement, {"ids": values}).scalars().all()
+
+            return work
+
+        lengths = []
+        for count in range(10):
+            wanted = [f"{number}" for number in range(count)]
+            length, found = await database.read(work(wanted))
+            assert found == wanted[:9]
+            lengths.append(length)
+        # A statement of SQLite has as many parameters; an array of PostgreSQL is one.
+        few = [0, 1, 2, 4, 4, 8, 8, 8, 8, 16]
+        assert lengths == (few if dialect == "sqlite" else [*range(10)])

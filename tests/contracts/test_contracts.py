@@ -10,6 +10,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from writer.options.v1 import options_pb2
 
+from chassis.pages import COUNTED_MAX
+
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = descriptor_pb2.FileDescriptorSet.FromString(
     (ROOT / "protos" / "gen" / "writer" / "api.binpb").read_bytes()
@@ -84,6 +86,14 @@ def test_a_list_has_the_paging_fields_and_a_total():
             fields = fields_of(method.input_type).items()
             assert {key: f.number for key, f in fields if key in PAGING} == PAGING, name
             assert {"next_page_token", "total_size"} <= set(fields_of(method.output_type)), name
+
+
+def test_a_total_that_is_not_counted_to_its_end_says_so():
+    says_so = f"over all pages; {COUNTED_MAX:,} means: more than {COUNTED_MAX - 1:,}."
+    stores = [path for room in ("gateway", "services") for path in (ROOT / room).rglob("*.py")]
+    bounded = sum(path.read_text().count("count_max=COUNTED_MAX") for path in stores)
+    told = sum(path.read_text().count(says_so) for path in (ROOT / "protos").rglob("*.proto"))
+    assert told == bounded > 0
 
 
 def test_a_create_and_whatever_charges_can_be_repeated():

@@ -5,6 +5,7 @@ from support.sockets import exchange, parsed, serving
 from writer.tasks.v1 import tasks_pb2
 
 from gateway.contracts import load_contracts
+from gateway.http.metrics import Metrics
 
 TASKS = "/api/v1/writer/tasks"
 UNLIKE = {"x-request-id", "x-trace-id", "x-throttle-remaining", "date"}
@@ -65,6 +66,30 @@ async def test_options_says_what_an_address_answers_to(client, backend, path, al
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["allow"] == allowed
     assert backend.heard == []
+
+
+async def test_options_of_the_server_itself_names_all_verbs(stack):
+    head = b"OPTIONS * HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
+    async with serving(stack.app) as port:
+        status, headers, _ = parsed(await exchange(port, head))
+    assert (status, headers["allow"]) == (204, "delete, get, head, options, patch, post")
+
+
+async def test_what_is_asked_of_a_known_address_is_counted_and_logged_under_it(make_stack, caplog):
+    metrics = Metrics()
+    caplog.set_level("INFO", logger="gateway.requests")
+    page = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    async with make_stack("tasks", metrics=metrics) as stack:
+        for verb, headers in (("OPTIONS", {}), ("OPTIONS", page), ("PUT", {})):
+            await stack.client.request(verb, f"{TASKS}/x/", headers=headers)
+        await stack.client.options("/api/v1/nothing")
+    template = f"{TASKS}/{{id}}"
+    assert [line.route for line in caplog.records if line.name == "gateway.requests"] == [
+        *[template] * 3,
+        "-",
+    ]
+    assert f'route="{template}",status="204",verb="OPTIONS"' in metrics.text().decode()
+    assert f'route="{template}",status="405",verb="PUT"' in metrics.text().decode()
 
 
 async def test_options_of_nothing_is_nothing(client):

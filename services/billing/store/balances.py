@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from chassis.caller import Caller
-from chassis.statements import among, insert_if_absent, padded
+from chassis.statements import among, insert_if_absent, values_for
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import CREDITS_MAX, Balance
@@ -100,7 +100,7 @@ def lock_all(
     if not account_ids:
         return {}
     statement = _LOCK if wait else _LOCK_FREE
-    rows = connection.execute(statement, {"accounts": padded(sorted(account_ids))})
+    rows = connection.execute(statement, {"accounts": values_for(connection, sorted(account_ids))})
     return {
         row.account_id: (Balance(row.granted, row.available, row.reserved, row.spent), row.low_at)
         for row in rows

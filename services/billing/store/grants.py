@@ -25,7 +25,7 @@ from chassis.caller import Caller
 from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import COUNTED_MAX, Page, PageQuery, paginate
-from chassis.statements import among, padded
+from chassis.statements import among, values_for
 from chassis.tenancy import visible
 from services.billing import schema
 from services.billing.domain import Grant, TransactionType
@@ -172,7 +172,7 @@ def usable(
     Of many accounts only those are answered whose grants are known to be all there.
     """
     found: dict[str, Usable] = {}
-    parameters = {"accounts": padded(sorted(account_ids)), "now": now}
+    parameters = {"accounts": values_for(connection, sorted(account_ids)), "now": now}
     rows = connection.execute(_USABLE, parameters).all()
     for row in rows:
         if row.account_id not in found:

@@ -63,7 +63,8 @@ def _columns(*, full: bool) -> Select[Any]:
 
 
 def content_from_row(row: Row[Any]) -> Content:
-    """The content; before it stands its account, and behind it may stand a page's total."""
+    """The content: its account stands before it, then every field in its order with the terms
+    last, and behind it may stand a page's total."""
     return Content._make(row[1 : len(Content._fields) + 1])
 
 

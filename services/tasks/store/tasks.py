@@ -26,7 +26,7 @@ from chassis.caller import Caller
 from chassis.columns import UtcDateTime
 from chassis.errors import NotFound
 from chassis.pages import KEPT_MAX, PageQuery, paginate
-from chassis.statements import among, padded
+from chassis.statements import among, values_for
 from chassis.tenancy import Sight, owned, seen, tenant_of, visible
 from services.tasks.domain import Brief, Task, TaskStatus
 from services.tasks.schema import generations, tasks
@@ -116,7 +116,7 @@ class TaskStore:
 
         Two calls over the same tasks may deadlock on PostgreSQL, which ends and repeats one.
         """
-        wanted = {**tenant_of(self._caller), "ids": padded(task_ids)}
+        wanted = {**tenant_of(self._caller), "ids": values_for(self._connection, task_ids)}
         changed = self._connection.execute(
             _status_of_all(Sight.of(self._caller)),
             {**wanted, "new_status": status, "now": clock.now()},

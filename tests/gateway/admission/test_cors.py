@@ -118,6 +118,37 @@ async def test_pictures_are_for_pages_of_any_origin(stack, picture):
     assert (answer.status_code, answer.headers[OUT]) == (204, "*")
 
 
+@pytest.mark.parametrize("origin", [NOBODY, APP])
+@pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/api/openapi.json"])
+async def test_what_is_the_same_for_everyone_is_for_pages_of_any_origin(stack, path, origin):
+    client = stack.client
+    preflighted = await client.options(path, headers=preflight(origin))
+    answer = await client.get(path, headers={"Origin": origin})
+    assert [(a.status_code, a.headers[OUT]) for a in (preflighted, answer)] == [
+        (204, "*"),
+        (200, "*"),
+    ]
+    # What is kept for one page, or for none, does for all.
+    assert "origin" not in answer.headers.get("vary", "").lower()
+    assert (await client.get(path)).headers[OUT] == "*"
+
+
+async def test_whether_the_gateway_is_ready_is_not_for_pages_of_any_origin(client):
+    assert OUT not in (await client.get("/readyz", headers={"Origin": NOBODY})).headers
+    assert (await client.options("/readyz", headers=preflight(NOBODY))).status_code == 403
+
+
+async def test_a_page_of_any_origin_may_ask_for_parts_of_a_picture(stack, picture):
+    _, stack.backend.answers["GetImageFile"] = picture
+    file = "/api/v1/writer/images/p/file"
+    asked = await stack.client.options(file, headers=preflight(NOBODY))
+    allowed = asked.headers["access-control-allow-headers"].split(", ")
+    assert {"Range", "If-Range"} <= {*allowed}
+    part = await stack.client.get(file, headers={"Origin": NOBODY, "Range": "bytes=0-3"})
+    exposed = part.headers["access-control-expose-headers"].split(", ")
+    assert (part.status_code, {"Content-Range", "Accept-Ranges"} <= {*exposed}) == (206, True)
+
+
 async def test_an_origin_twice_is_refused(client):
     headers = [("Authorization", "Bearer owner"), ("Origin", APP), ("Origin", NOBODY)]
     assert (await client.get(TASK, headers=headers)).status_code == 400

@@ -24,6 +24,8 @@ OF_RESOURCES = {
     "PROVIDER_OUTPUT_INVALID",
     "PROVIDER_TRUNCATED",
 }
+# A verb that an address does not have; what no contract does yet; what services alone are told.
+OF_NO_OPERATION = {"METHOD_NOT_ALLOWED", "NOT_READY_TO_PUBLISH", "RESERVATION_EXPIRED"}
 
 
 def test_the_document_is_valid_openapi_3_1(document):
@@ -168,6 +170,28 @@ def test_an_operation_names_every_status_and_reason(document, operations):
     assert "204" in operations["delete_budget"]["responses"]
     assert "202" in operations["auto_generate_content"]["responses"]
     assert "404" not in operations["list_tasks"]["responses"]
+
+
+def test_every_reason_is_named_by_an_operation_or_belongs_to_none(document):
+    named = {
+        code
+        for response in document["components"]["responses"].values()
+        for code in response["x-error-codes"]
+    }
+    assert codes.CODES.keys() - named == OF_NO_OPERATION
+
+
+def test_a_file_can_be_had_in_parts(operations):
+    file = operations["get_image_file"]
+    parameters = {each.get("name") for each in file["parameters"]}
+    assert {"Range", "If-Range", "If-Match"} <= parameters
+    assert "Content-Range" in file["responses"]["206"]["headers"]
+    assert {"200", "206", "304", "400", "404", "408", "412", "416"} <= file["responses"].keys()
+
+
+def test_every_operation_says_what_befalls_requests_that_are_none(operations):
+    for name, operation in operations.items():
+        assert {"400", "408", "414", "431", "500", "503"} <= operation["responses"].keys(), name
 
 
 def test_a_bulk_change_of_what_is_missing_is_documented(operations):

@@ -31,6 +31,15 @@ async def test_who_has_the_document_is_not_sent_it_again(client):
     assert other.status_code == 200
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_tags_in_several_lines_are_one_list(client, place):
+    etag = (await client.get(DOCUMENT)).headers["etag"]
+    tags = ['"one"', '"two"', '"three"']
+    tags[place] = etag
+    headers = [("If-None-Match", tag) for tag in tags]
+    assert (await client.get(DOCUMENT, headers=headers)).status_code == 304
+
+
 async def test_the_document_is_compressed_for_those_who_can_read_it(client):
     async with client.stream("GET", DOCUMENT, headers={"Accept-Encoding": "gzip"}) as answer:
         raw = b"".join([chunk async for chunk in answer.aiter_raw()])

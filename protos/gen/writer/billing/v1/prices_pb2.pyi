@@ -343,7 +343,7 @@ class ListCostVersionsResponse(_message.Message):
     next_page_token: _builtins.str
     """Token of the next page; empty on the last."""
     total_size: _builtins.int
-    """Rows that the filters match, over all pages."""
+    """Rows that the filters match, over all pages; 10,101 means: more than 10,100."""
     @_builtins.property
     def costs(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditCost]:
         """The page."""

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import gzip
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -20,6 +20,7 @@ import orjson
 from gateway.http import conditions
 from gateway.http.answers import Answer, Headers
 from gateway.http.exchange import Exchange
+from gateway.http.served import Respond
 
 DOCUMENT_PATH = "/api/openapi.json"
 PAGE_PATH = "/api/docs"
@@ -42,11 +43,9 @@ _HEADERS: Headers = [
 ]
 _GZIP = (b"content-encoding", b"gzip")
 
-Endpoint = Callable[[Exchange], Awaitable[Answer]]
-
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Representations:
     """Bytes that stay the same while the process lives, kept in both encodings."""
 
     plain: bytes
@@ -67,14 +66,18 @@ class Served:
         return Answer(200, self.compressed if packed else self.plain, headers, self.media_type)
 
 
-def pages(build: Callable[[], dict[str, Any]]) -> dict[str, Endpoint]:
-    """What answers at each path of the reference; `build` makes the document."""
+def document(build: Callable[[], dict[str, Any]]) -> dict[str, Respond]:
+    """The reference as data; `build` makes it."""
 
-    def document() -> Served:
-        return _served(orjson.dumps(build()), "application/json")
+    def made() -> Representations:
+        return _representations(orjson.dumps(build()), "application/json")
 
+    return {DOCUMENT_PATH: _lazily(made)}
+
+
+def page() -> dict[str, Respond]:
+    """The page that shows the document to people, and its files."""
     return {
-        DOCUMENT_PATH: _lazily(document),
         PAGE_PATH: _lazily(functools.partial(_file, *_PAGE)),
         **{
             f"{PAGE_PATH}/{name}": _lazily(functools.partial(_file, name, media_type))
@@ -94,26 +97,26 @@ def accepts_gzip(header: str) -> bool:
     return taken.get("gzip", taken.get("*", False))
 
 
-def _lazily(make: Callable[[], Served]) -> Endpoint:
+def _lazily(make: Callable[[], Representations]) -> Respond:
     """An endpoint that makes its answer once, whoever asks first."""
-    made: asyncio.Task[Served] | None = None
+    made: asyncio.Task[Representations] | None = None
 
     async def endpoint(exchange: Exchange) -> Answer:
         nonlocal made
         if made is None or (made.done() and made.exception() is not None):
             made = asyncio.create_task(asyncio.to_thread(make))
         # Shielded: a client that hangs up must not take the work from those who wait with it.
-        served = await asyncio.shield(made)
-        return served.answer(exchange)
+        kept = await asyncio.shield(made)
+        return kept.answer(exchange)
 
     return endpoint
 
 
-def _file(name: str, media_type: str) -> Served:
+def _file(name: str, media_type: str) -> Representations:
     source = resources.files("gateway.openapi").joinpath("static", name)
-    return _served(source.read_bytes(), media_type)
+    return _representations(source.read_bytes(), media_type)
 
 
-def _served(body: bytes, media_type: str) -> Served:
+def _representations(body: bytes, media_type: str) -> Representations:
     digest = hashlib.sha256(body).hexdigest()[:32]
-    return Served(body, gzip.compress(body, mtime=0), digest, media_type.encode())
+    return Representations(body, gzip.compress(body, mtime=0), digest, media_type.encode())

@@ -1,0 +1,64 @@
+"""What a route leads to; and the simplest of it, a page of which everybody gets the same."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from gateway.http import answers
+from gateway.http.answers import Answer
+from gateway.http.exchange import Exchange
+from gateway.http.routes import Routes
+
+Respond = Callable[[Exchange], Awaitable[Answer]]
+
+
+class Served(Protocol):
+    """Answers what comes by one template."""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether pages of any origin may read it: it is no secret, and the same for everyone."""
+
+    async def serve(
+        self,
+        scope: Mapping[str, Any],
+        receive: Any,
+        send: Any,
+        path: Mapping[str, str],
+        exchange: Exchange,
+    ) -> None:
+        """Answers one request, given the parameters of its path. Raises Refusal."""
+
+
+class Page:
+    """Answers GET and HEAD of one address, whoever asks."""
+
+    def __init__(self, path: str, respond: Respond, *, is_public: bool) -> None:
+        self.path = path
+        self.is_public = is_public
+        self._respond = respond
+
+    async def serve(
+        self,
+        scope: Mapping[str, Any],
+        receive: Any,
+        send: Any,
+        path: Mapping[str, str],
+        exchange: Exchange,
+    ) -> None:
+        """Sends the page. Raises Refusal."""
+        del receive, path
+        exchange.route = self.path
+        answer = await self._respond(exchange)
+        await answers.send_answer(send, answer, is_head=scope["method"] == "HEAD")
+
+
+def add_pages(
+    routes: Routes[Served], pages: Mapping[str, Respond], *, is_public: bool = False
+) -> None:
+    """Adds what answers at each path."""
+    for path, respond in pages.items():
+        page = Page(path, respond, is_public=is_public)
+        for verb in ("GET", "HEAD"):
+            routes.add(verb, path, page)

@@ -1,0 +1,166 @@
+"""What comes behind a request on its connection: other requests, nonsense, an end."""
+
+import asyncio
+
+import pytest
+from google.protobuf import empty_pb2
+from support.sockets import WAIT_S, parsed, serving, wait_for
+from writer.tasks.v1 import runs_pb2
+
+HEAD = b"Host: t\r\nAuthorization: Bearer owner\r\n"
+JSON = HEAD + b"Content-Type: application/json\r\n"
+READ = b"GET /api/v1/writer/tasks/x HTTP/1.1\r\n" + HEAD
+BODY = b'{"ids":["a"]}'
+PATH = b"/api/v1/writer/tasks/auto_generate_content"
+WRITE = b"POST %s HTTP/1.1\r\n%sContent-Length: %d\r\n\r\n%s" % (PATH, JSON, len(BODY), BODY)
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
+BROKEN = b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+CHUNKED = b"POST /api/v1/writer/tasks HTTP/1.1\r\n" + JSON + BROKEN
+END = b"Connection: close\r\n\r\n"
+
+
+class Slow:
+    """Work of a service that waits until it is told to go on."""
+
+    def __init__(self, answer):
+        self.go_on = asyncio.Event()
+        self._answer = answer
+
+    async def __call__(self, _request, _context):
+        await self.go_on.wait()
+        return self._answer
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level("INFO")
+    return lambda: [record for record in caplog.records if record.name == "gateway.requests"]
+
+
+@pytest.fixture
+def warnings(caplog):
+    return lambda: [record for record in caplog.records if record.levelname != "INFO"]
+
+
+async def answers(reader):
+    """Each answer until the server closes the connection."""
+    async with asyncio.timeout(WAIT_S):
+        found = await reader.read()
+    return [parsed(b"HTTP/1.1" + each) for each in found.split(b"HTTP/1.1")[1:]]
+
+
+@pytest.mark.parametrize("behind", [b"GARBAGE\r\n\r\n", CHUNKED], ids=["garbage", "a chunk"])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_nonsense_behind_a_request_costs_it_nothing(stack, behind, at_once, lines, warnings):
+    work = stack.backend.answers["GenerateContent"] = Slow(runs_pb2.Run(id="r"))
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WRITE + behind if at_once else WRITE)
+        await wait_for(lambda: stack.backend.heard)
+        if not at_once:
+            writer.write(behind)
+            await writer.drain()
+        work.go_on.set()
+        first, second = await answers(reader)
+        writer.close()
+        await wait_for(lambda: len(lines()) == 2)
+    assert (first[0], first[2]["data"]["id"]) == (202, "r")
+    assert (second[0], second[2]["code"]) == (400, "MALFORMED_REQUEST")
+    assert second[1]["connection"] == "close"
+    assert len(stack.backend.heard) == 1
+    assert warnings() == []
+
+
+@pytest.mark.parametrize("behind", [b"\r\n", b"\r\n\r\n", b"GET /heal"])
+async def test_the_time_for_a_head_begins_when_nothing_else_is_answered(
+    stack, behind, lines, warnings
+):
+    work = stack.backend.answers["GenerateContent"] = Slow(runs_pb2.Run(id="r"))
+    async with serving(stack.app, head_timeout_s=0.1, keep_alive_s=0.3) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WRITE + behind)
+        await wait_for(lambda: stack.backend.heard)
+        await asyncio.sleep(0.2)
+        work.go_on.set()
+        found = await answers(reader)
+        writer.close()
+    statuses = [status for status, *_ in found]
+    # An empty line is no request; half of a head is one that never came.
+    assert statuses == ([202, 408] if behind.strip() else [202])
+    assert warnings() == []
+
+
+async def test_an_empty_line_before_a_request_is_no_part_of_it(stack, task):
+    stack.backend.answers["GetTask"] = task
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for sent in (b"\r\n" + READ + b"\r\n", b"\r\n", b"\r\n" + READ + END):
+            writer.write(sent)
+            await writer.drain()
+        found = await answers(reader)
+        writer.close()
+    assert [status for status, *_ in found] == [200, 200]
+
+
+async def test_requests_that_come_together_are_answered_in_their_order(stack, task):
+    stack.backend.answers |= {"GetTask": task, "GenerateContent": runs_pb2.Run(id="r")}
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + b"\r\n" + WRITE + HEALTH + READ + END)
+        found = await answers(reader)
+        writer.close()
+    assert [status for status, *_ in found] == [200, 202, 200, 200]
+
+
+async def test_a_hang_up_ends_the_request_that_runs_and_those_behind_it(
+    stack, task, lines, warnings
+):
+    work = stack.backend.answers["GetTask"] = Slow(task)
+    async with serving(stack.app) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + b"\r\n" + WRITE)
+        await wait_for(lambda: stack.backend.heard)
+        writer.transport.abort()
+        await wait_for(lines)
+        work.go_on.set()
+    (line,) = lines()
+    assert (line.status, line.reason) == (499, "CLIENT_GONE")
+    assert len(stack.backend.heard) == 1
+    assert warnings() == []
+
+
+async def test_a_write_without_a_body_is_answered_as_what_it_did(make_stack):
+    sent = (
+        b"DELETE /api/v1/billing/budgets/0199aaaa-0000-7000-8000-000000000001 HTTP/1.1\r\n"
+        + HEAD
+        + BROKEN
+    )
+    async with make_stack("billing") as stack, serving(stack.app) as port:
+        stack.backend.answers["DeleteBudget"] = empty_pb2.Empty()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        ((status, headers, body),) = await answers(reader)
+        writer.close()
+        assert (status, headers["connection"], body) == (204, "close", None)
+        assert len(stack.backend.heard) == 1
+
+
+async def test_who_expects_to_be_asked_for_the_body_is_told_that_the_connection_ends(stack):
+    sent = b"POST /api/v1/writer/tasks HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent + b"Content-Length: 400\r\nExpect: 100-continue\r\n\r\n")
+        ((status, headers, _),) = await answers(reader)
+        writer.close()
+    assert (status, headers["connection"]) == (401, "close")
+
+
+async def test_what_follows_an_upgrade_is_not_read(stack, task):
+    stack.backend.answers["GetTask"] = task
+    asked = b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + asked + HEALTH)
+        ((status, headers, _),) = await answers(reader)
+        writer.close()
+    assert (status, headers["connection"]) == (200, "close")
