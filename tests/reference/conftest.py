@@ -122,13 +122,13 @@ def eventually(ask, good):
     return answer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def operator(stack):
-    """A developer, who may call every operation."""
+    """A developer, who may call every operation. Once: a fuzzer changes prices and plans."""
     return person_at(stack, "operator", "developer")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def neighbour(stack):
     """An owner of another account, with as much in it."""
     return person_at(stack, "neighbour")
