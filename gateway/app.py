@@ -27,7 +27,7 @@ from gateway.http.exchange import KEY, Exchange
 from gateway.http.metrics import Metrics
 from gateway.http.routes import ANY_PATH, Routes, allow
 from gateway.http.security import SecurityHeaders
-from gateway.http.served import Served, add_pages
+from gateway.http.served import GET_AND_HEAD, PATH_PARAMETERS, Served, add_pages
 from gateway.openapi import serving
 from gateway.streams.endpoints import EventStreams, RunWatch
 from gateway.streams.hub import Hub
@@ -37,7 +37,6 @@ from gateway.transcoding.links import Links
 from gateway.upstream.services import Upstream
 
 _NAMES = re.compile(r"\{([a-z0-9_]+)\}")
-_GET_AND_HEAD = ("GET", "HEAD")
 DEFAULT_PACE = Pace()
 
 
@@ -57,8 +56,8 @@ class Gateway:
         if scope["method"] == "OPTIONS":
             await answers.send_answer(send, self._options(path, asked, exchange))
             return
-        served, parameters = self._find(scope["method"], path, exchange)
-        await served.serve(scope, receive, send, parameters, exchange)
+        served, scope[PATH_PARAMETERS] = self._find(scope["method"], path, exchange)
+        await served(scope, receive, send)
 
     def _options(self, path: str, asked: str | None, exchange: Exchange) -> Answer:
         """What a path answers to, or whether a page may send it the verb that it `asked` for."""
@@ -142,11 +141,11 @@ def _routes(
             continue
         names = tuple(_NAMES.findall(binding.template))
         endpoint = Endpoint(contracts, binding, names, around)
-        for verb in _GET_AND_HEAD if binding.verb == "GET" else (binding.verb,):
+        for verb in GET_AND_HEAD if binding.verb == "GET" else (binding.verb,):
             routes.add(verb, binding.template, endpoint)
     if around.upstream.has("images"):
         files = ImageFiles(contracts, around.upstream)
-        for verb in _GET_AND_HEAD:
+        for verb in GET_AND_HEAD:
             routes.add(verb, FILE_TEMPLATE, files)
     if hub is not None:
         events = EventStreams(around, hub, pace)

@@ -19,9 +19,10 @@ from gateway.grpc_client import StreamingCall
 from gateway.http import answers, errors
 from gateway.http.answers import Answer, Headers
 from gateway.http.conditions import ANY, is_known
-from gateway.http.exchange import Exchange
+from gateway.http.exchange import KEY, Exchange
 from gateway.http.hangups import ClientGone, HangUp
 from gateway.http.ranges import Span, span_of
+from gateway.http.served import PATH_PARAMETERS
 from gateway.upstream.callers import caller_of
 from gateway.upstream.services import Upstream
 
@@ -54,17 +55,12 @@ class ImageFiles:
         self._call = upstream.method(self._method)
         self._upstream = upstream
 
-    async def serve(
-        self,
-        scope: Mapping[str, Any],
-        receive: Any,
-        send: Any,
-        path: Mapping[str, str],
-        exchange: Exchange,
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Streams the file or a part of it, or says that the client has it. Raises Refusal."""
+        exchange: Exchange = scope[KEY]
         exchange.route = TEMPLATE
-        request = self._request(id=path["id"]).to_binary()
+        image_id = scope[PATH_PARAMETERS]["id"]
+        request = self._request(id=image_id).to_binary()
         metadata = self._upstream.metadata(_ANYBODY, exchange, self._method.peer)
         try:
             with HangUp(receive):
@@ -72,7 +68,7 @@ class ImageFiles:
                     asyncio.timeout(STREAM_TIMEOUT_S),
                     self._call.stream(request, metadata, STREAM_TIMEOUT_S) as call,
                 ):
-                    await self._stream(scope["method"], send, path["id"], exchange, call)
+                    await self._stream(scope["method"], send, image_id, exchange, call)
         except grpc.aio.AioRpcError as error:
             raise self._upstream.refusal(error, self._method) from error
         except TimeoutError as error:

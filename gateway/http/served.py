@@ -7,10 +7,13 @@ from typing import Any, Protocol
 
 from gateway.http import answers
 from gateway.http.answers import Answer
-from gateway.http.exchange import Exchange
+from gateway.http.exchange import KEY, Exchange
 from gateway.http.routes import Routes
 
 Respond = Callable[[Exchange], Awaitable[Answer]]
+PATH_PARAMETERS = "path_params"
+"""As other ASGI frameworks name it in a scope."""
+GET_AND_HEAD = ("GET", "HEAD")
 
 
 class Served(Protocol):
@@ -20,15 +23,11 @@ class Served(Protocol):
     def is_public(self) -> bool:
         """Whether pages of any origin may read it: it is no secret, and the same for everyone."""
 
-    async def serve(
-        self,
-        scope: Mapping[str, Any],
-        receive: Any,
-        send: Any,
-        path: Mapping[str, str],
-        exchange: Exchange,
-    ) -> None:
-        """Answers one request, given the parameters of its path. Raises Refusal."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request (ASGI). Raises Refusal.
+
+        The scope holds its Exchange at KEY, and what its path names at PATH_PARAMETERS.
+        """
 
 
 class Page:
@@ -39,16 +38,10 @@ class Page:
         self.is_public = is_public
         self._respond = respond
 
-    async def serve(
-        self,
-        scope: Mapping[str, Any],
-        receive: Any,
-        send: Any,
-        path: Mapping[str, str],
-        exchange: Exchange,
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Sends the page. Raises Refusal."""
-        del receive, path
+        del receive
+        exchange: Exchange = scope[KEY]
         exchange.route = self.path
         answer = await self._respond(exchange)
         await answers.send_answer(send, answer, is_head=scope["method"] == "HEAD")
@@ -60,5 +53,5 @@ def add_pages(
     """Adds what answers at each path."""
     for path, respond in pages.items():
         page = Page(path, respond, is_public=is_public)
-        for verb in ("GET", "HEAD"):
+        for verb in GET_AND_HEAD:
             routes.add(verb, path, page)

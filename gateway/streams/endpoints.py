@@ -9,7 +9,8 @@ from chassis.errors import Forbidden
 from gateway.contracts import Contracts
 from gateway.http import answers
 from gateway.http.answers import Answer
-from gateway.http.exchange import Exchange
+from gateway.http.exchange import KEY, Exchange
+from gateway.http.served import PATH_PARAMETERS
 from gateway.streams.asking import Asked, asked
 from gateway.streams.hub import Hub, Reader
 from gateway.streams.outlet import Outlet
@@ -35,15 +36,9 @@ class EventStreams:
         self._hub = hub
         self._pace = pace
 
-    async def serve(
-        self,
-        scope: Mapping[str, Any],
-        receive: Any,
-        send: Any,
-        path: Mapping[str, str],
-        exchange: Exchange,
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Streams until there is a reason to end. Raises Refusal before the first byte."""
+        exchange: Exchange = scope[KEY]
         exchange.route = self.template
         await self._around.entrance.admit(exchange, THROTTLE)
         request = self._asked(scope["query_string"], exchange)
@@ -51,7 +46,7 @@ class EventStreams:
         view = await guard.view()
         self._require_visible(request, view)
         await self._hub.started()
-        story, beginning = await self._begin(request, guard, path)
+        story, beginning = await self._begin(request, guard, scope[PATH_PARAMETERS])
         if beginning is None:
             await answers.send_answer(send, Answer(204))
             return

@@ -11,7 +11,7 @@ import orjson
 from chassis.errors import Refusal
 from gateway.http import errors
 from gateway.http.bounds import Bounds
-from gateway.http.exchange import CUT_OFF
+from gateway.http.exchange import CUT_OFF, KEY
 from gateway.http.hangups import ClientGone
 
 DEPTH_MAX = 32
@@ -21,14 +21,13 @@ _TOO_DEEP = "limit"
 """What orjson says of depth, in the words of any version, and of nothing else."""
 
 
-async def read_body(
-    scope: Mapping[str, Any], receive: Any, headers: Mapping[bytes, bytes], bounds: Bounds
-) -> bytes:
+async def read_body(scope: Mapping[str, Any], receive: Any, bounds: Bounds) -> bytes:
     """The whole body; empty when there is none.
 
     Raises PAYLOAD_TOO_LARGE, TOO_MANY_ITEMS, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE, ClientGone,
     or why the server has stopped reading it.
     """
+    headers = scope[KEY].headers
     declared = headers.get(b"content-length", b"0").strip()
     if not declared.isdigit() or int(declared) > bounds.body_bytes:
         raise errors.payload_too_large(bounds.body_bytes)

@@ -21,8 +21,9 @@ from gateway.grpc_client import Metadata
 from gateway.http import answers, conditions
 from gateway.http.answers import Answer, Headers
 from gateway.http.bounds import Bounds
-from gateway.http.exchange import Exchange
+from gateway.http.exchange import KEY, Exchange
 from gateway.http.hangups import HangUp
+from gateway.http.served import PATH_PARAMETERS
 from gateway.transcoding import bodies
 from gateway.transcoding.binding import Bound, RequestBinder
 from gateway.transcoding.conversion import ListWriter, ResourceWriter, is_listing
@@ -76,21 +77,17 @@ class Endpoint:
             (contracts.maximum(f) or 0 for f in self.method.request.fields if f.name == "skip"), 0
         )
 
-    async def serve(
-        self,
-        scope: Mapping[str, Any],
-        receive: Any,
-        send: Any,
-        path: Mapping[str, str],
-        exchange: Exchange,
-    ) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers a request. Raises Refusal, or ClientGone when nobody waits for an answer."""
+        exchange: Exchange = scope[KEY]
         exchange.route = self.binding.template
         principal = await self._around.entrance.admit(exchange, self._throttle, self.method)
         body = b""
         if self.binder.takes_body:
-            body = await bodies.read_body(scope, receive, exchange.headers, self._around.bounds)
-        bound = self.binder.bind(path, scope["query_string"], exchange.headers, body)
+            body = await bodies.read_body(scope, receive, self._around.bounds)
+        bound = self.binder.bind(
+            scope[PATH_PARAMETERS], scope["query_string"], exchange.headers, body
+        )
         chosen = await self._scope(principal, bound)
         metadata = self._around.upstream.metadata(
             caller_of(principal, chosen), exchange, self.method.peer
