@@ -54,11 +54,13 @@ class PostgresDatabase:
             # Errors reach the log; what was to be stored must not.
             hide_parameters=True,
             json_deserializer=orjson.loads,
+            # Of a glance, whose one statement is a snapshot by itself. What most calls need is
+            # the default, because another level is set and reset each time, for 30 us.
+            isolation_level="AUTOCOMMIT",
         )
+        self._writes = self._engine.execution_options(isolation_level="READ COMMITTED")
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
-        # One statement is a snapshot by itself, and needs no BEGIN and ROLLBACK around it.
-        self._glances = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._callbacks: list[Callable[[], None]] = []
         self._closed = False
         self._running = 0
@@ -83,7 +85,7 @@ class PostgresDatabase:
                 return result
 
             try:
-                result = await self._run(self._engine, transact)
+                result = await self._run(self._writes, transact)
             except DBAPIError as error:
                 # A connection that broke before the commit was sent has changed nothing.
                 broken = error.connection_invalidated and not committing
@@ -105,7 +107,7 @@ class PostgresDatabase:
 
     async def glance(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` without a transaction: one round trip for each statement."""
-        return await self._look(self._glances, work)
+        return await self._look(self._engine, work)
 
     async def _look(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
         try:
