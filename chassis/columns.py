@@ -30,13 +30,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         zone = None if dialect.name == "sqlite" else UTC
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=zone)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002  the signature is SQLAlchemy's
+    ) -> datetime | None:
         """SQLite keeps no zone; what was stored is UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is UTC:
-            return value
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return None if value is None else value.replace(tzinfo=UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """None on PostgreSQL, whose driver makes UTC times: rows are taken as they come."""
+        return super().result_processor(dialect, coltype) if dialect.name == "sqlite" else None
 
 
 class JsonDocument(TypeDecorator[Any]):
