@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ class Server:
         engine: str = "",
     ) -> None:
         """`engine` is one of ENGINES; empty for the default."""
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_more_than_a_hang_up)
         self._health = health.aio.HealthServicer()
         self.names = [_name_of(servicer) for _, servicer in servicers]
         self._server: grpc.aio.Server = _engine(engine or engine_default).server(
@@ -69,6 +71,15 @@ class Server:
         """Says so to health checks, refuses new calls, lets running ones end."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(DRAIN_S)
+
+
+def _is_more_than_a_hang_up(record: logging.LogRecord) -> bool:
+    """Whether grpcio's traceback says more than that a caller hung up during its answer.
+
+    The line of the call says that as well, and strangers can do it as often as they like.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, grpc.aio.InternalError)
 
 
 def _engine(name: str) -> Any:
