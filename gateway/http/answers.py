@@ -24,6 +24,10 @@ class Answer:
     media_type: bytes = b"application/json"
 
 
+class BrokenOff(Exception):
+    """An answer that has begun cannot be finished: only the end of its connection says so."""
+
+
 async def send_answer(send: Any, answer: Answer, *, is_head: bool = False) -> None:
     """Writes an answer to the client (ASGI); all but its body when only the head was asked for."""
     headers = answer.headers

@@ -10,7 +10,7 @@ from chassis import clock, interceptors
 from chassis.errors import Refusal
 from chassis.log_line import Line
 from gateway.http import answers, errors
-from gateway.http.answers import Header, Headers
+from gateway.http.answers import BrokenOff, Header, Headers
 from gateway.http.bounds import Bounds
 from gateway.http.exchange import KEY, Exchange, exchange_of
 from gateway.http.hangups import ClientGone
@@ -27,8 +27,7 @@ _GONE = "CLIENT_GONE"
 class Edge:
     """The outermost ASGI application.
 
-    Whatever is raised below ends here; only an answer that breaks off is left to the server,
-    which closes the connection.
+    Whatever is raised below ends here, but BrokenOff, which is for the connection.
     """
 
     def __init__(
@@ -124,7 +123,7 @@ class _Reply:
         if self._finished:
             return
         if self.status:
-            raise ConnectionAbortedError(refusal.reason)
+            raise BrokenOff(refusal.reason)
         answer = errors.refused(refusal, self._exchange.request_id)
         if b"expect" in self._exchange.headers:
             # Who hears this instead of `100 Continue` may send the body or not: nobody could tell.

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chassis.errors import Refusal
 from gateway.http import errors
+from gateway.http.answers import BrokenOff
 from gateway.http.bounds import Bounds
 from gateway.http.early import EarlyRefusals
 from gateway.http.exchange import CUT_OFF
@@ -199,7 +200,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            except BrokenOff:
+                # It is in the log by now; uvicorn would write a traceback to it.
+                cycle.disconnected = True
+                self.transport.close()
+
+        super()._start_asgi_task(cycle, answer)
 
     def _is_answering(self) -> bool:
         return self._answering is not None and not self._answering.response_complete

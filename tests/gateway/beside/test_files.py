@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from support.sockets import exchange, serving, wait_for
 from writer.images.v1 import images_pb2
 
 from chassis.errors import NotFound
@@ -211,3 +212,48 @@ async def test_a_file_that_does_not_come_in_time_is_504(client, backend, monkeyp
     assert answer.status_code == 504
     assert answer.json()["code"] == "DEADLINE_EXCEEDED"
     assert answer.headers["x-request-id"]
+
+
+def a_beginning(picture):
+    return picture[1][:1]
+
+
+def too_much_for_the_time(picture):
+    first = picture[1][0]
+    size = 40 * 2**20
+    begun = images_pb2.ImageFileChunk(
+        mime_type="image/png", sha256=first.sha256, total_bytes=size, data=b"x" * 2**20
+    )
+    return [begun, *[images_pb2.ImageFileChunk(data=b"x" * 2**20)] * 39]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reads", "reason", "errors"),
+    [
+        (a_beginning, True, "INTERNAL", ["gateway.requests"]),
+        (too_much_for_the_time, False, "DEADLINE_EXCEEDED", []),
+    ],
+)
+async def test_a_file_that_breaks_off_ends_its_connection_and_is_told_once(
+    stack, picture, monkeypatch, caplog, chunks, reads, reason, errors
+):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(files, "STREAM_TIMEOUT_S", 0.3)
+    stack.backend.answers["GetImageFile"] = chunks(picture)
+    asked = f"GET {FILE} HTTP/1.1\r\nHost: t\r\n\r\n".encode()
+    async with serving(stack.app) as port:
+        if reads:
+            sent = await exchange(port, asked)
+            assert sent.partition(b"\r\n\r\n")[2] == picture[0][:65536]
+        else:
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+            writer.write(asked)
+            await wait_for(lambda: lines(caplog))
+            writer.transport.abort()
+        await wait_for(lambda: lines(caplog))
+        assert lines(caplog)[0].reason == reason
+    assert [record.name for record in caplog.records if record.levelname == "ERROR"] == errors
+
+
+def lines(caplog):
+    return [record for record in caplog.records if getattr(record, "reason", "")]
