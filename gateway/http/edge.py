@@ -125,9 +125,6 @@ class _Reply:
         if self.status:
             raise BrokenOff(refusal.reason)
         answer = errors.refused(refusal, self._exchange.request_id)
-        if b"expect" in self._exchange.headers:
-            # Who hears this instead of `100 Continue` may send the body or not: nobody could tell.
-            answer.headers.append((b"connection", b"close"))
         await answers.send_answer(self, answer)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 
 from gateway.http.bounds import Bounds
 from gateway.http.server import http_server, listening_socket
@@ -11,9 +12,11 @@ WAIT_S = 5.0
 
 
 @contextlib.asynccontextmanager
-async def serving(app, *, trusted_proxies="", metrics=None, **bounds):
-    """The port on which `app` is served."""
+async def serving(app, *, trusted_proxies="", metrics=None, send_buffer_bytes=0, **bounds):
+    """The port on which `app` is served; the kernel keeps so much for each client."""
     listening = listening_socket("127.0.0.1:0")
+    if send_buffer_bytes:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     http = http_server(app, Bounds(**bounds), trusted_proxies=trusted_proxies, metrics=metrics)
     task = asyncio.create_task(http.serve(sockets=[listening]))
     try:

@@ -148,9 +148,11 @@ async def test_connections_beyond_the_bound_have_a_bound(stack, lines, monkeypat
         (b"GET /healthz HTTP/1.1\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\nHost: t\r\n", 200),
         (b"GET /healthz HTTP/1.0\r\n", 200),
+        (b"GET /healthz HTTP/2.0\r\n", 400),
+        (b"GET /healthz\r\n", 400),
     ],
 )
-async def test_a_request_of_http_1_1_names_its_host(stack, head, status):
+async def test_a_request_of_http_1_1_names_its_host_and_others_are_older(stack, head, status):
     async with serving(stack.app) as port:
         assert parsed(await exchange(port, head + CLOSE + b"\r\n"))[0] == status
 

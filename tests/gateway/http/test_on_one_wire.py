@@ -7,6 +7,9 @@ from google.protobuf import empty_pb2
 from support.sockets import WAIT_S, parsed, serving, wait_for
 from writer.tasks.v1 import runs_pb2
 
+from gateway.http.hangups import WATCH_AFTER_S
+from gateway.http.protocol import WAITING_MAX
+
 HEAD = b"Host: t\r\nAuthorization: Bearer owner\r\n"
 JSON = HEAD + b"Content-Type: application/json\r\n"
 READ = b"GET /api/v1/writer/tasks/x HTTP/1.1\r\n" + HEAD
@@ -112,20 +115,41 @@ async def test_requests_that_come_together_are_answered_in_their_order(stack, ta
     assert [status for status, *_ in found] == [200, 202, 200, 200]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 async def test_a_hang_up_ends_the_request_that_runs_and_those_behind_it(
-    stack, task, lines, warnings
+    stack, task, at_once, lines, warnings
 ):
     work = stack.backend.answers["GetTask"] = Slow(task)
     async with serving(stack.app) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(READ + b"\r\n" + WRITE)
+        writer.write(READ + b"\r\n" + WRITE if at_once else READ + b"\r\n")
         await wait_for(lambda: stack.backend.heard)
+        if not at_once:
+            # By then its client is watched.
+            await asyncio.sleep(2 * WATCH_AFTER_S)
+            writer.write(WRITE)
+            await writer.drain()
+            await asyncio.sleep(WATCH_AFTER_S)
         writer.transport.abort()
         await wait_for(lines)
         work.go_on.set()
     (line,) = lines()
     assert (line.status, line.reason) == (499, "CLIENT_GONE")
     assert len(stack.backend.heard) == 1
+    assert warnings() == []
+
+
+async def test_no_more_requests_wait_than_are_bounded(stack, task, lines, warnings):
+    work = stack.backend.answers["GetTask"] = Slow(task)
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + b"\r\n" + HEALTH * 1_000)
+        await wait_for(lambda: stack.backend.heard)
+        work.go_on.set()
+        *taken, last = await answers(reader)
+        writer.close()
+    assert [status for status, *_ in taken] == [200] * (1 + WAITING_MAX)
+    assert (last[0], last[1]["connection"], last[2]["code"]) == (503, "close", "OVERLOADED")
     assert warnings() == []
 
 
@@ -153,6 +177,16 @@ async def test_who_expects_to_be_asked_for_the_body_is_told_that_the_connection_
         ((status, headers, _),) = await answers(reader)
         writer.close()
     assert (status, headers["connection"]) == (401, "close")
+
+
+async def test_who_was_not_asked_for_the_body_is_told_so_by_a_good_answer_too(stack, task):
+    stack.backend.answers["GetTask"] = task
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + b"Content-Length: 400\r\nExpect: 100-continue\r\n\r\n")
+        ((status, headers, _),) = await answers(reader)
+        writer.close()
+    assert (status, headers["connection"]) == (200, "close")
 
 
 async def test_what_follows_an_upgrade_is_not_read(stack, task):

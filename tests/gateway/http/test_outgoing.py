@@ -1,0 +1,89 @@
+"""What waits for a client that does not take it in, over real sockets."""
+
+import asyncio
+import socket
+
+import pytest
+from support.sockets import WAIT_S, exchange, serving
+
+LITTLE = 50_000
+"""Less than what makes a transport ask for patience, more than the kernel keeps here."""
+
+
+@pytest.fixture
+async def unread():
+    """Opens a connection that takes in next to nothing, and sends on it."""
+    opened = []
+
+    async def open_and_send(port, sent):
+        sock = socket.socket()
+        opened.append(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_sendall(sock, sent)
+        return sock
+
+    yield open_and_send
+    for sock in opened:
+        sock.close()
+
+
+async def until_closed(sock):
+    """All that still comes; fails when the server does not let go."""
+    found = b""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                part = await asyncio.get_running_loop().sock_recv(sock, 65_536)
+            except ConnectionResetError:
+                return found
+            if not part:
+                return found
+            found += part
+
+
+async def answer_of(size):
+    async def app(_scope, _receive, send):
+        headers = [(b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x" * size})
+
+    return app
+
+
+@pytest.mark.parametrize("more", [b"Connection: close\r\n\r\n", b"\r\nGARBAGE\r\n\r\n", b"\r\n"])
+async def test_a_little_that_nobody_takes_in_is_given_up(unread, more):
+    bounds = {"write_timeout_s": 0.1, "keep_alive_s": 0.2, "send_buffer_bytes": 4_096}
+    async with serving(await answer_of(LITTLE), **bounds) as port:
+        sock = await unread(port, b"GET / HTTP/1.1\r\nHost: t\r\n" + more)
+        # Three times as long as the server waits.
+        await asyncio.sleep(0.6)
+        assert 0 < len(await until_closed(sock)) < LITTLE
+
+
+async def test_a_little_that_is_taken_in_late_comes_whole(unread):
+    bounds = {"write_timeout_s": 1.0, "send_buffer_bytes": 4_096}
+    async with serving(await answer_of(LITTLE), **bounds) as port:
+        sock = await unread(port, b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+        await asyncio.sleep(0.2)
+        assert (await until_closed(sock)).count(b"x" * 100) == LITTLE // 100
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_an_answer_of_unknown_length_has_chunks_only_where_they_are_known(version):
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in (b"one ", b"two", b""):
+            await send({"type": "http.response.body", "body": part, "more_body": bool(part)})
+
+    async with serving(app) as port:
+        asked = b"GET / HTTP/%s\r\nHost: t\r\nConnection: close\r\n\r\n" % version
+        head, _, body = (await exchange(port, asked)).partition(b"\r\n\r\n")
+    if version == b"1.0":
+        assert body == b"one two"
+        assert b"transfer-encoding" not in head
+    else:
+        assert body == b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"
+    assert b"connection: close" in head
