@@ -41,7 +41,11 @@ CODES = {
         Kind.FAILED_PRECONDITION, "Too few credits; `details` says how many are needed."
     ),
     "ROLE_FORBIDDEN": Code(Kind.PERMISSION_DENIED, "The role does not allow this."),
-    "SITE_FORBIDDEN": Code(Kind.PERMISSION_DENIED, "The site was not granted to the caller."),
+    "SITE_FORBIDDEN": Code(
+        Kind.PERMISSION_DENIED,
+        "The site was not granted to the caller, or who is limited to some sites may not decide"
+        " for the whole account.",
+    ),
     "ACCOUNT_INACTIVE": Code(Kind.PERMISSION_DENIED, "The account is suspended or cancelled."),
     "NOT_FOUND": Code(Kind.NOT_FOUND, "There is no such thing, or it belongs to another account."),
     "ORIGIN_FORBIDDEN": Code(
