@@ -111,11 +111,15 @@ def grouped(codes: Iterable[str]) -> dict[int, list[str]]:
 
 
 def everywhere() -> tuple[str, ...]:
-    """What any path may answer, also one that is no operation of a service."""
+    """What any path may answer, also one that is no operation of a service.
+
+    What the edge and the protocol refuse, before a route is looked for; a test compares them.
+    """
     return (
         "MALFORMED_REQUEST",
         "REQUEST_TIMEOUT",
         "ADDRESS_TOO_LONG",
+        "TRANSFER_CODING_UNKNOWN",
         "HEADERS_TOO_LARGE",
         "INTERNAL",
         "OVERLOADED",
@@ -139,7 +143,6 @@ def _general(binding: Binding) -> Iterator[str]:
         yield "NOT_FOUND"
     if binding.body:
         yield from ("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
-        yield "TRANSFER_CODING_UNKNOWN"
     if "etag" in names:
         yield "ETAG_MISMATCH"
     if "request_id" in names:
