@@ -44,7 +44,7 @@ _ANYBODY = caller_of(ANONYMOUS, NO_SCOPE)
 class ImageFiles:
     """Serves GET and HEAD of an image's file."""
 
-    is_public = True
+    is_open_to_all_origins = True
 
     def __init__(self, contracts: Contracts, upstream: Upstream) -> None:
         self._method = next(method for method in contracts.methods if method.path == _RPC)
