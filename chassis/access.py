@@ -53,6 +53,18 @@ def require(role: str, level: int) -> None:
         raise Forbidden("ROLE_FORBIDDEN", "Your role does not allow this.")
 
 
+def require_whole_account(caller: Caller) -> None:
+    """Who is limited to some sites has no say over what belongs to the account as a whole.
+
+    A policy does not know: it is asked by the use cases that decide for the account. Raises
+    Forbidden.
+    """
+    if caller.allowed_sites is not None:
+        raise Forbidden(
+            "SITE_FORBIDDEN", "Who is limited to some sites has no say over the whole account."
+        )
+
+
 def check(policy: options_pb2.MethodPolicy, caller: Caller) -> None:
     """Lets the call pass, or raises Forbidden or Unauthenticated."""
     if caller.issuer != GATEWAY:

@@ -79,7 +79,7 @@ class Gateway:
             raise
         if found is None:
             raise errors.not_found()
-        if found[0].is_public:
+        if found[0].is_open_to_all_origins:
             cors.open_to_all(exchange)
         return found
 
@@ -127,7 +127,9 @@ def build_app(
         )
 
     add_pages(routes, {**health(upstream), **serving.page()})
-    add_pages(routes, {**public_keys(jwks), **serving.document(describe)}, is_public=True)
+    add_pages(
+        routes, {**public_keys(jwks), **serving.document(describe)}, is_open_to_all_origins=True
+    )
     return Edge(Gateway(routes, greeter), SecurityHeaders(public_url), metrics, bounds)
 
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import grpc
 
-from chassis.errors import EtagMismatch
 from gateway.admission.principals import ANONYMOUS, NO_SCOPE
 from gateway.contracts import Contracts
 from gateway.grpc_client import StreamingCall
 from gateway.http import answers, errors
 from gateway.http.answers import Answer, Headers
-from gateway.http.conditions import ANY, is_known
+from gateway.http.conditions import is_known, require_revision
 from gateway.http.exchange import KEY, Exchange
 from gateway.http.hangups import ClientGone, HangUp
 from gateway.http.ranges import Span, span_of
@@ -46,7 +44,7 @@ _ANYBODY = caller_of(ANONYMOUS, NO_SCOPE)
 class ImageFiles:
     """Serves GET and HEAD of an image's file."""
 
-    is_public = True
+    is_open_to_all_origins = True
 
     def __init__(self, contracts: Contracts, upstream: Upstream) -> None:
         self._method = next(method for method in contracts.methods if method.path == _RPC)
@@ -85,7 +83,7 @@ class ImageFiles:
         first = self._chunk.from_binary(wire)
         tag = f'"{first.sha256}"'
         headers = _headers(first, tag, image_id)
-        _check_match(exchange.headers, tag, first.sha256)
+        require_revision(exchange.headers, first.sha256, "file")
         if is_known(exchange.headers, tag):
             await answers.send_answer(send, Answer(304, headers=headers))
             return
@@ -141,12 +139,3 @@ def _headers(first: Any, tag: str, image_id: str) -> Headers:
         # Also for pages that only show it, and do not ask whether they may read it.
         (b"cross-origin-resource-policy", b"cross-origin"),
     ]
-
-
-def _check_match(headers: Mapping[bytes, bytes], tag: str, digest: str) -> None:
-    """Raises ETAG_MISMATCH when the client goes on only with another file."""
-    sent = headers.get(b"if-match")
-    if sent is not None:
-        tags = {each.strip() for each in sent.decode("latin-1").split(",")}
-        if not tags & {ANY, tag}:
-            raise EtagMismatch("file", digest)

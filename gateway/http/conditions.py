@@ -2,7 +2,8 @@
 
 An ETag is the revision of the row and a checksum of what is shown: the row's revision guards
 writes, and a read is repeated also when something shown has changed without the row, such as a
-sum. Weak marks are ignored, because proxies that compress put them on.
+sum. Weak marks are ignored, because proxies that compress put them on. Both headers are lists, of
+files and resources alike; several lines are one list (`exchange`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from chassis.errors import EtagMismatch
 from gateway.http import errors
 
 _CHECKSUM = re.compile(r"-[0-9a-f]{8}")
+# Possessive: what does not fit is found out in one pass, however long it is.
+_ELEMENT = re.compile(r'[ \t]*+(?:W/)?+(?:"([^"]*+)"|([^", \t]*+))[ \t]*+(?:,|\Z)')
+"""One of a list (RFC 9110, 5.6.1): a tag, or nothing between two commas."""
+_UNREADABLE = ""
 ANY = "*"
 
 
@@ -24,16 +29,16 @@ def etag_of(revision: str, document: str) -> str:
 
 
 def revision_in(value: bytes) -> str:
-    """The revision in an If-Match header; empty for `*`, which any revision fits.
+    """The revision in the If-Match header of a write; empty for `*`, which any revision fits.
 
-    A revision as it stands in a body will do as well. Raises INVALID_FIELDS.
+    A revision as it stands in a body will do as well. A write has one that it was read at: raises
+    INVALID_FIELDS for a list of several.
     """
-    text = value.decode("latin-1").strip().removeprefix("W/")
-    if text == ANY:
+    expected = _expected(value)
+    if expected is None:
         return ""
-    revision = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
-    revision = _without_checksum(revision)
-    if not revision or '"' in revision or "," in revision or not revision.isprintable():
+    revision = expected.pop()
+    if expected or not revision or "," in revision or not revision.isprintable():
         raise errors.invalid("If-Match", "must name one revision")
     return revision
 
@@ -41,17 +46,44 @@ def revision_in(value: bytes) -> str:
 def is_known(headers: Mapping[bytes, bytes], tag: str) -> bool:
     """Whether an If-None-Match header says that the client has this representation."""
     sent = headers.get(b"if-none-match")
+    return sent is not None and not {ANY, tag}.isdisjoint(_tags_in(sent))
+
+
+def require_revision(
+    headers: Mapping[bytes, bytes], revision: str, resource: str = "resource"
+) -> None:
+    """Raises ETAG_MISMATCH when a read names other revisions with If-Match, and not this one."""
+    sent = headers.get(b"if-match")
     if sent is None:
-        return False
-    tags = [each.strip().removeprefix("W/") for each in sent.decode("latin-1").split(",")]
-    return ANY in tags or tag in tags
+        return
+    expected = _expected(sent)
+    if expected is not None and revision not in expected:
+        raise EtagMismatch(resource, revision)
 
 
-def require_revision(headers: Mapping[bytes, bytes], revision: str) -> None:
-    """Raises ETAG_MISMATCH when a read names another revision with If-Match."""
-    expected = headers.get(b"if-match")
-    if expected is not None and revision_in(expected) not in {"", revision}:
-        raise EtagMismatch("resource", revision)
+def _expected(sent: bytes) -> set[str] | None:
+    """The revisions in an If-Match header, at least one; None for any. Raises INVALID_FIELDS."""
+    tags = _tags_in(sent)
+    if tags == {ANY}:
+        return None
+    if not tags or ANY in tags or _UNREADABLE in tags:
+        raise errors.invalid("If-Match", "must be a list of etags, or `*`")
+    return {_without_checksum(tag[1:-1]) for tag in tags}
+
+
+def _tags_in(sent: bytes) -> set[str]:
+    """The tags of a list, each with its quotes, also where it came without."""
+    text, at = sent.decode("latin-1"), 0
+    tags: set[str] = set()
+    while at < len(text):
+        element = _ELEMENT.match(text, at)
+        if element is None:
+            return tags | {_UNREADABLE}
+        at = element.end()
+        quoted, bare = element.groups()
+        if quoted is not None or bare:
+            tags.add(ANY if bare == ANY else f'"{bare or quoted}"')
+    return tags
 
 
 def _without_checksum(text: str) -> str:

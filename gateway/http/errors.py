@@ -82,7 +82,8 @@ def refused(refusal: Refusal, request_id: str) -> Answer:
         "errors": errors,
     }
     if metadata and not hidden:
-        document["details"] = {key: _shown(key, value) for key, value in metadata.items()}
+        # Sorted: metadata comes over the wire in whatever order the service's process has it.
+        document["details"] = {key: _shown(key, metadata[key]) for key in sorted(metadata)}
     document["request_id"] = request_id
     status = status_of(refusal)
     headers: Headers = [(name, value.encode()) for name, value in named if value]

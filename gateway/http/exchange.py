@@ -26,7 +26,6 @@ _SINGULAR = {
         "Content-Type",
         "Host",
         "Idempotency-Key",
-        "If-Match",
         "Last-Event-ID",
         "Origin",
         "X-Acting-Account",

@@ -20,8 +20,11 @@ class Served(Protocol):
     """Answers what comes by one template."""
 
     @property
-    def is_public(self) -> bool:
-        """Whether pages of any origin may read it: it is no secret, and the same for everyone."""
+    def is_open_to_all_origins(self) -> bool:
+        """Whether pages of any origin may read it: it is no secret, and the same for everyone.
+
+        Another thing than who may call it without credentials, which the contracts say.
+        """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request (ASGI). Raises Refusal.
@@ -33,9 +36,9 @@ class Served(Protocol):
 class Page:
     """Answers GET and HEAD of one address, whoever asks."""
 
-    def __init__(self, path: str, respond: Respond, *, is_public: bool) -> None:
+    def __init__(self, path: str, respond: Respond, *, is_open_to_all_origins: bool) -> None:
         self.path = path
-        self.is_public = is_public
+        self.is_open_to_all_origins = is_open_to_all_origins
         self._respond = respond
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -48,10 +51,10 @@ class Page:
 
 
 def add_pages(
-    routes: Routes[Served], pages: Mapping[str, Respond], *, is_public: bool = False
+    routes: Routes[Served], pages: Mapping[str, Respond], *, is_open_to_all_origins: bool = False
 ) -> None:
     """Adds what answers at each path."""
     for path, respond in pages.items():
-        page = Page(path, respond, is_public=is_public)
+        page = Page(path, respond, is_open_to_all_origins=is_open_to_all_origins)
         for verb in GET_AND_HEAD:
             routes.add(verb, path, page)

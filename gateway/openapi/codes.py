@@ -41,7 +41,11 @@ CODES = {
         Kind.FAILED_PRECONDITION, "Too few credits; `details` says how many are needed."
     ),
     "ROLE_FORBIDDEN": Code(Kind.PERMISSION_DENIED, "The role does not allow this."),
-    "SITE_FORBIDDEN": Code(Kind.PERMISSION_DENIED, "The site was not granted to the caller."),
+    "SITE_FORBIDDEN": Code(
+        Kind.PERMISSION_DENIED,
+        "The site was not granted to the caller, or who is limited to some sites may not decide"
+        " for the whole account.",
+    ),
     "ACCOUNT_INACTIVE": Code(Kind.PERMISSION_DENIED, "The account is suspended or cancelled."),
     "NOT_FOUND": Code(Kind.NOT_FOUND, "There is no such thing, or it belongs to another account."),
     "ORIGIN_FORBIDDEN": Code(
@@ -107,11 +111,15 @@ def grouped(codes: Iterable[str]) -> dict[int, list[str]]:
 
 
 def everywhere() -> tuple[str, ...]:
-    """What any path may answer, also one that is no operation of a service."""
+    """What any path may answer, also one that is no operation of a service.
+
+    What the edge and the protocol refuse, before a route is looked for; a test compares them.
+    """
     return (
         "MALFORMED_REQUEST",
         "REQUEST_TIMEOUT",
         "ADDRESS_TOO_LONG",
+        "TRANSFER_CODING_UNKNOWN",
         "HEADERS_TOO_LARGE",
         "INTERNAL",
         "OVERLOADED",
@@ -135,7 +143,6 @@ def _general(binding: Binding) -> Iterator[str]:
         yield "NOT_FOUND"
     if binding.body:
         yield from ("PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
-        yield "TRANSFER_CODING_UNKNOWN"
     if "etag" in names:
         yield "ETAG_MISMATCH"
     if "request_id" in names:

@@ -29,7 +29,7 @@ class EventStreams:
     """`GET /api/v1/events`: what happens in the account."""
 
     template = EVENTS
-    is_public = False
+    is_open_to_all_origins = False
 
     def __init__(self, around: Surroundings, hub: Hub, pace: Pace) -> None:
         self._around = around

@@ -53,7 +53,7 @@ class Surroundings:
 class Endpoint:
     """Answers one REST binding."""
 
-    is_public = False
+    is_open_to_all_origins = False
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Plans and their periods: granted once, whenever and however often somebody looks."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import update
 from writer.events.v1 import credits_pb2
 
 from chassis.caller import Caller
-from chassis.errors import NotFound
+from chassis.errors import Forbidden, NotFound
 from services.billing import schema
 from services.billing.domain import Balance, TransactionType
 from services.billing.errors import InsufficientCredits, UnknownPlan
@@ -121,6 +122,19 @@ async def test_a_smaller_plan_begins_with_the_next_period(frozen, opened, tasks)
     account = await opened.accounts.get(tasks)
     assert account.balance == Balance(100, 100, 0, 0)
     assert (account.subscription.plan, account.subscription.next_plan) == ("free", "")
+
+
+@sqlite_only
+@pytest.mark.parametrize("sites", [("site-1",), ()])
+async def test_who_is_limited_to_some_sites_changes_no_plan(opened, tasks, sites):
+    limited = replace(OPERATOR, role="admin", acting_for="", allowed_sites=sites)
+    # Also a plan that there is not: nothing is said of plans.
+    for plan in ("starter", "free", "no such"):
+        with pytest.raises(Forbidden) as refused:
+            await opened.plans.change(limited, plan)
+        assert refused.value.reason == "SITE_FORBIDDEN"
+    account = await opened.accounts.get(tasks)
+    assert (account.subscription.plan, account.balance.available) == ("free", 100)
 
 
 @sqlite_only

@@ -5,6 +5,7 @@ import dataclasses
 
 import httpx
 import pytest
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from writer.billing.v1 import budgets_pb2_grpc
 from writer.content.v1 import clusters_pb2_grpc, content_pb2_grpc
@@ -56,6 +57,11 @@ SERVICERS = {
         (sites_pb2_grpc.add_SiteServiceServicer_to_server, sites_pb2_grpc.SiteServiceServicer),
     ),
 }
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """The event loop that the gateway has: buffers, pauses and aborts are not asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclasses.dataclass

@@ -22,6 +22,20 @@ PLACES = {
 CHOSEN = {"site": "site_id", "sector": "sector_id"}
 REASONS = {"INVALID_FIELDS", "ROLE_FORBIDDEN"}
 CONDITIONS = ("If-Match", "If-None-Match")
+BY_SITE = {
+    # Money belongs to no site: who reads the balance may read where it came from; prices are all's.
+    "GrantService.ListGrants": "OK",
+    "PriceService.ListCostVersions": "OK",
+    # Lists and things of its own sites; the others are not there.
+    "BudgetService.ListBudgets": "OK",
+    "BudgetService.GetBudget": "NOT_FOUND",
+    "BudgetService.UpdateBudget": "NOT_FOUND",
+    "BudgetService.DeleteBudget": "NOT_FOUND",
+    "IdentityService.ListApiKeys": "OK",
+    "IdentityService.RevokeApiKey": "NOT_FOUND",
+    "IdentityService.RotateApiKey": "NOT_FOUND",
+}
+"""What is answered to a program of another site instead of SITE_FORBIDDEN."""
 PROTECTED = [*(each for each in methods() if each.verb and each.level != "public"), *STREAMS]
 
 
@@ -90,6 +104,35 @@ async def test_a_revision_does_not_tell_that_a_foreign_thing_exists(ground, cond
 def slot_of(method, name):
     """The slot of a request that the address fills."""
     return next(slot for slot in method.slots if slot.path == (name,))
+
+
+@pytest.fixture
+async def limited(ground):
+    """The `Authorization` of a program that manages, and may touch one of several sites."""
+    tenant = ground.trying
+    site_id = tenant.account.scope["site_id"]
+    made = await ground.http.request(
+        "POST",
+        "/api/v1/auth/api_keys",
+        body={"name": "limited", "role": "admin", "limited_site_id": site_id},
+        headers={"Authorization": tenant.authorization("owner")},
+    )
+    return f"ApiKey {json.loads(made.text)['data']['key']}"
+
+
+async def test_a_program_of_one_site_manages_nothing_of_the_account(ground, limited, untouched):
+    """Each method that manages refuses it, or is listed with what it is let do."""
+    tenant = ground.trying
+
+    async def find(method):
+        filled = fields(method, of_tenant(tenant, method))
+        answer = await ground.rest.call(method, filled, limited)
+        expected = BY_SITE.get(str(method), "SITE_FORBIDDEN")
+        return [] if answer.code == expected else [f"{answer} is not {expected}"]
+
+    chosen = [each for each in PROTECTED if each.level in ("manage", "publish")]
+    assert set(BY_SITE) <= {str(each) for each in chosen}
+    require_none(await faults_of(chosen, find))
 
 
 async def test_every_route_of_the_gateway_is_known(ground):

@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 from writer.events.v1 import identity_pb2 as events
 
 from chassis import clock, etags
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import InvalidTransition, NotFound
 from chassis.outbox import Outbox
 from gateway.identity.domain import Account, AccountStatus, Deed, normal_origin
 from gateway.identity.errors import NotAnOrigin
-from gateway.identity.service.common import OnChange, require_whole_account
+from gateway.identity.service.common import OnChange
 from gateway.identity.store.accounts import AccountStore, allows_origin
 from gateway.identity.store.audit import AuditStore
 
@@ -41,7 +42,7 @@ class Accounts:
     async def update_account(
         self, name: str | None, origins: Sequence[str] | None, etag: str, caller: Caller
     ) -> Account:
-        """Changes what is given. Raises EtagMismatch, NotAnOrigin, SiteForbidden."""
+        """Changes what is given. Raises EtagMismatch, NotAnOrigin, Forbidden."""
         require_whole_account(caller)
         wanted = None if origins is None else _normal_origins(origins)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.pages import PageQuery
 from gateway.identity.domain import AuditEntry, AuditFilter
-from gateway.identity.service.common import require_whole_account
 from gateway.identity.store.audit import AuditStore
 
 

@@ -12,18 +12,12 @@ from chassis.caller import Caller
 from chassis.database import Database
 from chassis.replies import Reply
 from gateway.identity.domain import RANKS, Role, rank_within
-from gateway.identity.errors import NotAPerson, RoleTooHigh, SiteForbidden
+from gateway.identity.errors import NotAPerson, RoleTooHigh
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Message)
 OnChange = Callable[[str], None]
 """Is told the id of an account after a commit that takes something away from its people."""
-
-
-def require_whole_account(caller: Caller) -> None:
-    """Who is limited to some sites has no say over the account. Raises SiteForbidden."""
-    if caller.allowed_sites is not None:
-        raise SiteForbidden
 
 
 def require_rank(caller: Caller, *roles: Role) -> None:

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection
 
 from chassis import clock
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import AlreadyExists, InvalidTransition
@@ -34,7 +35,7 @@ from gateway.identity.errors import (
     UnknownSite,
 )
 from gateway.identity.passwords import Passwords
-from gateway.identity.service.common import once, require_rank, require_whole_account
+from gateway.identity.service.common import once, require_rank
 from gateway.identity.service.sessions import Sessions
 from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.audit import AuditStore
@@ -58,7 +59,7 @@ class Invitations:
     ) -> tuple[_M, str]:
         """Makes an invitation; answers it and the token, which is empty when the call was a repeat.
 
-        Raises SiteForbidden, RoleTooHigh, AlreadyExists, EmailTaken, UnknownSite.
+        Raises Forbidden, RoleTooHigh, AlreadyExists, EmailTaken, UnknownSite.
         """
         require_whole_account(caller)
         require_rank(caller, asked.role)

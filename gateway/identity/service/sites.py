@@ -8,13 +8,14 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection
 
 from chassis import clock
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
 from gateway.identity.domain import DEFAULT_SECTOR_NAME, Deed, Sector, Site
-from gateway.identity.errors import SiteForbidden, UnknownSite
+from gateway.identity.errors import UnknownSite
 from gateway.identity.store.audit import AuditStore
 from gateway.identity.store.sites import SiteStore
 
@@ -30,11 +31,10 @@ class Sites:
     async def create_site(self, name: str, url: str, caller: Caller, reply: Reply[Site, _M]) -> _M:
         """Makes a site with its default sector. Raises AlreadyExists.
 
-        Raises SiteForbidden for a caller who is limited to some sites: the new one is none of
+        Raises Forbidden for a caller who is limited to some sites: the new one is none of
         them, so the caller could not even see it.
         """
-        if caller.allowed_sites is not None:
-            raise SiteForbidden
+        require_whole_account(caller)
         now = clock.now()
         site = Site(
             id=new_id(),

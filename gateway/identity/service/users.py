@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chassis import clock, etags
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.pages import PageQuery
@@ -24,7 +25,6 @@ from gateway.identity.errors import LastOwner, TooManySites, UnknownSite
 from gateway.identity.service.common import (
     OnChange,
     require_rank,
-    require_whole_account,
     user_id_of,
 )
 from gateway.identity.store.accounts import AccountStore

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import NotFound
@@ -30,8 +31,10 @@ class Plans:
     async def change(self, caller: Caller, plan_name: str) -> Account:
         """A larger plan from now on, a smaller one from the next period on.
 
-        Raises UnknownPlan, NotFound for an account that was never opened, and TooManyCredits.
+        Raises Forbidden for a caller who is limited to some sites, UnknownPlan, NotFound for an
+        account that was never opened, and TooManyCredits.
         """
+        require_whole_account(caller)
 
         def work(connection: Connection) -> Account:
             plan = find_plan(connection, plan_name)

@@ -152,10 +152,23 @@ async def test_head_tells_of_the_whole_whatever_part_is_asked_for(client, backen
     assert (answer.status_code, answer.headers["content-length"]) == (200, str(WHOLE))
 
 
-@pytest.mark.parametrize(("sent", "status"), [(TAG, 200), ("*", 200), ('"other"', 412)])
-async def test_a_file_can_be_asked_for_only_as_it_is_known(client, backend, picture, sent, status):
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ([TAG], 200),
+        (["*"], 200),
+        ([f'"other", {TAG}'], 200),
+        (['"other"', f"W/{TAG}"], 200),
+        (['"other"'], 412),
+        (['"other"', '"another"'], 412),
+        ([TAG, "*"], 400),
+        (['"'], 400),
+    ],
+)
+async def test_a_file_can_be_asked_for_only_as_it_is_known(client, backend, picture, lines, status):
     _, backend.answers["GetImageFile"] = picture
-    assert (await client.get(FILE, headers={"If-Match": sent})).status_code == status
+    answer = await client.get(FILE, headers=[("If-Match", line) for line in lines])
+    assert answer.status_code == status
 
 
 async def test_a_file_has_a_name_and_is_shown_or_saved(client, backend, picture):

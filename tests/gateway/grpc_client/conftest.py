@@ -7,7 +7,6 @@ import gc
 import grpc
 import pygrpc_native.aio
 import pytest
-import uvloop
 from support.raw_grpc import RawServer
 
 from gateway.grpc_client import Channel
@@ -214,8 +213,3 @@ def answering(raw):
         return await method(b"?", (), timeout_s)
 
     return one
-
-
-def pytest_asyncio_loop_factories(config, item):
-    """The event loop that the gateway has."""
-    return {"uvloop": uvloop.new_event_loop}

@@ -1,5 +1,7 @@
 """Revisions in headers: conditional reads and writes."""
 
+import time
+
 import pytest
 from support.things import DELETE, FIND, UPDATE, gateway_of
 from writer.tasks.v1 import runs_pb2, tasks_pb2
@@ -49,6 +51,50 @@ async def test_a_read_may_insist_on_a_revision(client, backend, task):
     tag = await tag_of(client)
     for sent, status in ((tag, 200), ('"r1"', 200), ("*", 200), ('"r2"', 412)):
         assert (await client.get(TASK, headers={"If-Match": sent})).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (['"r2", {}'], 200),
+        (['"r2"', "{}"], 200),
+        (["W/{}", '"a,b"'], 200),
+        ([",, {} ,"], 200),
+        (['"a,{}"'], 400),
+        (['"r2"', '"r3"'], 412),
+        (['"*"'], 412),
+        (["*", "{}"], 400),
+        (["{}", '"'], 400),
+        (['"r2" {}'], 400),
+        (["", " , "], 400),
+    ],
+)
+async def test_a_condition_is_a_list_in_however_many_lines(client, backend, task, lines, status):
+    backend.answers["GetTask"] = task
+    headers = [("If-Match", line.format('"r1"')) for line in lines]
+    answer = await client.get(TASK, headers=headers)
+    assert answer.status_code == status
+    if status == 400:
+        assert list(answer.json()["errors"]) == ["If-Match"]
+
+
+async def test_a_write_goes_on_at_one_revision_however_often_it_is_named():
+    async with gateway_of(UPDATE, DELETE, FIND) as (client, heard, _):
+        same = [("If-Match", '"r1-0123abcd"'), ("If-Match", 'W/"r1", r1')]
+        assert (await client.delete("/api/v1/things/7", headers=same)).status_code == 204
+        assert heard.pop("DeleteThing").etag == "r1"
+        two = [("If-Match", '"r1"'), ("If-Match", '"r2"')]
+        answer = await client.delete("/api/v1/things/7", headers=two)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["If-Match"])
+        assert heard == {}
+
+
+def test_a_long_condition_that_is_none_is_found_out_at_once():
+    for sent in (b" " * 60_000 + b'"', b'"' + b"," * 60_000, b"W/" * 30_000 + b'"'):
+        started_s = time.perf_counter()
+        with pytest.raises(InvalidFields):
+            conditions.revision_in(sent)
+        assert time.perf_counter() - started_s < 0.5
 
 
 async def test_the_etag_of_an_answer_is_the_condition_of_the_next_write():

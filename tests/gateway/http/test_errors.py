@@ -1,6 +1,7 @@
 """What a refusal of a service looks like over REST, row by row."""
 
 import asyncio
+import json
 import logging
 
 import pytest
@@ -21,6 +22,7 @@ from chassis.errors import (
     Unavailable,
     Violation,
 )
+from gateway.http import errors
 from gateway.transcoding import endpoint
 
 TASK = "/api/v1/writer/tasks/x"
@@ -101,6 +103,13 @@ async def test_amounts_with_a_unit_are_told_in_numbers(client, backend):
 async def test_the_metadata_of_other_refusals_is_shown_as_it_is(client, backend):
     backend.answers["GetTask"] = AlreadyExists("cluster", "123")
     assert (await client.get(TASK)).json()["details"] == {"resource": "cluster", "id": "123"}
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c", "d"), ("d", "c", "b", "a")])
+def test_details_stand_in_one_order_whatever_order_they_come_in(names):
+    """Maps of protobuf come in another one from every process."""
+    known = refusal(Kind.ALREADY_EXISTS, "ALREADY_EXISTS", **dict.fromkeys(names, "x"))
+    assert [*json.loads(errors.refused(known, "r").body)["details"]] == ["a", "b", "c", "d"]
 
 
 async def test_a_refusal_may_say_when_to_come_back(client, backend):

@@ -1,6 +1,7 @@
 """The document is valid, complete, and says what the contracts and the gateway say."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from chassis.errors import InvalidFields, Kind
-from gateway.http import errors
+from gateway.http import edge, errors, protocol
 from gateway.openapi import codes, examples, inputs
 from gateway.openapi.comments import Comments, first_sentence
 from gateway.openapi.rules import is_needed
@@ -189,9 +190,26 @@ def test_a_file_can_be_had_in_parts(operations):
     assert {"200", "206", "304", "400", "404", "408", "412", "416"} <= file["responses"].keys()
 
 
-def test_every_operation_says_what_befalls_requests_that_are_none(operations):
+def reasons_made_in(*modules):
+    """The reason of every refusal that the code of these modules makes."""
+    for module in modules:
+        for name in re.findall(r"\berrors\.([a-z_]+)\(", inspect.getsource(module)):
+            make = getattr(errors, name)
+            parameters = inspect.signature(make).parameters
+            if "refusal" not in parameters:
+                yield make(*(0 for _ in parameters)).reason
+
+
+def test_what_is_refused_before_there_is_a_route_is_known():
+    assert set(reasons_made_in(edge, protocol)) == set(codes.everywhere())
+
+
+def test_every_operation_says_what_befalls_requests_that_are_none(document, operations):
     for name, operation in operations.items():
-        assert {"400", "408", "414", "431", "500", "503"} <= operation["responses"].keys(), name
+        for status, reasons in codes.grouped(codes.everywhere()).items():
+            response = operation["responses"][str(status)]["$ref"].rpartition("/")[2]
+            named = document["components"]["responses"][response]["x-error-codes"]
+            assert set(reasons) <= set(named), (name, status)
 
 
 def test_a_bulk_change_of_what_is_missing_is_documented(operations):

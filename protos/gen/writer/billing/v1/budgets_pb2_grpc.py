@@ -79,7 +79,8 @@ class BudgetServiceServicer:
         What was reserved and charged in the running month before counts. Idempotent with a
         `request_id`: the same id and body answer the same budget for 30 days, another body is refused
         with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
-        thing's own existence is not checked.
+        thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
+        limited to some with SITE_FORBIDDEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

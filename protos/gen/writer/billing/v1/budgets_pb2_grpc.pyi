@@ -44,7 +44,8 @@ class BudgetServiceStub:
     What was reserved and charged in the running month before counts. Idempotent with a
     `request_id`: the same id and body answer the same budget for 30 days, another body is refused
     with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
-    thing's own existence is not checked.
+    thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
+    limited to some with SITE_FORBIDDEN.
     """
     GetBudget: _grpc.UnaryUnaryMultiCallable[_budgets_pb2.GetBudgetRequest, _budgets_pb2.Budget]
     """Returns one budget, or refuses with NOT_FOUND. Changes nothing."""
@@ -78,7 +79,8 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     What was reserved and charged in the running month before counts. Idempotent with a
     `request_id`: the same id and body answer the same budget for 30 days, another body is refused
     with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
-    thing's own existence is not checked.
+    thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
+    limited to some with SITE_FORBIDDEN.
     """
     GetBudget: _aio.UnaryUnaryMultiCallable[_budgets_pb2.GetBudgetRequest, _budgets_pb2.Budget]  # type: ignore[assignment]
     """Returns one budget, or refuses with NOT_FOUND. Changes nothing."""
@@ -115,7 +117,8 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
         What was reserved and charged in the running month before counts. Idempotent with a
         `request_id`: the same id and body answer the same budget for 30 days, another body is refused
         with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
-        thing's own existence is not checked.
+        thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
+        limited to some with SITE_FORBIDDEN.
         """
 
     @_abc_1.abstractmethod

@@ -101,8 +101,8 @@ class CreditServiceServicer:
         now and expires with the period. A smaller one begins with the next period; nothing is
         taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
         except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
-        INVALID_FIELDS, as one that brings more credits than an account can hold, and an account that
-        was never opened with NOT_FOUND.
+        INVALID_FIELDS, as one that brings more credits than an account can hold, an account that was
+        never opened with NOT_FOUND, and a caller who is limited to some sites with SITE_FORBIDDEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

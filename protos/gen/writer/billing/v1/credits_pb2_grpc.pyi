@@ -50,8 +50,8 @@ class CreditServiceStub:
     now and expires with the period. A smaller one begins with the next period; nothing is
     taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
     except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
-    INVALID_FIELDS, as one that brings more credits than an account can hold, and an account that
-    was never opened with NOT_FOUND.
+    INVALID_FIELDS, as one that brings more credits than an account can hold, an account that was
+    never opened with NOT_FOUND, and a caller who is limited to some sites with SITE_FORBIDDEN.
     """
     ListTransactions: _grpc.UnaryUnaryMultiCallable[_credits_pb2.ListTransactionsRequest, _credits_pb2.ListTransactionsResponse]
     """Lists what changed the account's credits, newest first.
@@ -105,8 +105,8 @@ class CreditServiceAsyncStub(CreditServiceStub):
     now and expires with the period. A smaller one begins with the next period; nothing is
     taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
     except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
-    INVALID_FIELDS, as one that brings more credits than an account can hold, and an account that
-    was never opened with NOT_FOUND.
+    INVALID_FIELDS, as one that brings more credits than an account can hold, an account that was
+    never opened with NOT_FOUND, and a caller who is limited to some sites with SITE_FORBIDDEN.
     """
     ListTransactions: _aio.UnaryUnaryMultiCallable[_credits_pb2.ListTransactionsRequest, _credits_pb2.ListTransactionsResponse]  # type: ignore[assignment]
     """Lists what changed the account's credits, newest first.
@@ -175,8 +175,8 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
         now and expires with the period. A smaller one begins with the next period; nothing is
         taken back. Idempotent: asking for the plan that is or will be in force changes nothing,
         except that it takes back a smaller plan that has not begun. Refuses an unknown plan with
-        INVALID_FIELDS, as one that brings more credits than an account can hold, and an account that
-        was never opened with NOT_FOUND.
+        INVALID_FIELDS, as one that brings more credits than an account can hold, an account that was
+        never opened with NOT_FOUND, and a caller who is limited to some sites with SITE_FORBIDDEN.
         """
 
     @_abc_1.abstractmethod

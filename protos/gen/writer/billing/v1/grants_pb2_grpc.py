@@ -61,7 +61,8 @@ class GrantServiceServicer:
     def ListGrants(self, request, context):
         """Lists the account's grants, newest first.
 
-        Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
+        They belong to no site: who may read the balance may read where it came from, also a caller
+        who is limited to some sites. Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,8 @@ class GrantServiceStub:
     ListGrants: _grpc.UnaryUnaryMultiCallable[_grants_pb2.ListGrantsRequest, _grants_pb2.ListGrantsResponse]
     """Lists the account's grants, newest first.
 
-    Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
+    They belong to no site: who may read the balance may read where it came from, also a caller
+    who is limited to some sites. Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
     """
     CreateGrant: _grpc.UnaryUnaryMultiCallable[_grants_pb2.CreateGrantRequest, _grants_pb2.Grant]
     """Grants credits that were bought or that an operator adds.
@@ -64,7 +65,8 @@ class GrantServiceAsyncStub(GrantServiceStub):
     ListGrants: _aio.UnaryUnaryMultiCallable[_grants_pb2.ListGrantsRequest, _grants_pb2.ListGrantsResponse]  # type: ignore[assignment]
     """Lists the account's grants, newest first.
 
-    Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
+    They belong to no site: who may read the balance may read where it came from, also a caller
+    who is limited to some sites. Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
     """
     CreateGrant: _aio.UnaryUnaryMultiCallable[_grants_pb2.CreateGrantRequest, _grants_pb2.Grant]  # type: ignore[assignment]
     """Grants credits that were bought or that an operator adds.
@@ -93,7 +95,8 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_grants_pb2.ListGrantsResponse, _abc.Awaitable[_grants_pb2.ListGrantsResponse]]:
         """Lists the account's grants, newest first.
 
-        Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
+        They belong to no site: who may read the balance may read where it came from, also a caller
+        who is limited to some sites. Changes nothing; refuses a page token of another list with PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod
