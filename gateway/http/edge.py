@@ -90,15 +90,19 @@ class _Reply:
         self._security = security
         self.status = 0
         self.body_bytes = 0
+        self._start: Any = None
+        """Kept back until there is something behind it: together they are one packet."""
         self._finished = False
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = self._headers(message.get("headers", ()))
-            message = {"type": "http.response.start", "status": self.status, "headers": headers}
-            await self._send(message)
+            self._start = {"type": message["type"], "status": self.status, "headers": headers}
             return
+        if self._start is not None:
+            start, self._start = self._start, None
+            await self._send(start)
         await self._send(message)
         if message["type"] == "http.response.body":
             self.body_bytes += len(message.get("body", b""))
@@ -122,7 +126,7 @@ class _Reply:
         self._exchange.outcome = refusal.reason
         if self._finished:
             return
-        if self.status:
+        if self.status and self._start is None:
             raise BrokenOff(refusal.reason)
         answer = errors.refused(refusal, self._exchange.request_id)
         await answers.send_answer(self, answer)

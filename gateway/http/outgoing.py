@@ -1,8 +1,10 @@
-"""How a connection is left: what waits for its client is taken in, in time, or given up."""
+"""What goes out to a client: in few packets, and taken in by it, in time, or given up."""
 
 from __future__ import annotations
 
 import asyncio
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 LINGER_S = 5.0
 """How long what a client still sends is taken in after its last answer, and thrown away. To close
@@ -12,7 +14,10 @@ READ_BYTES_MIN = 4 * 1024
 
 
 class Outgoing:
-    """What waits to be written to one client, and the end of its connection."""
+    """What is written to one client, and the end of its connection.
+
+    For uvicorn's cycles this is the transport: they write, and they close.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, timeout_s: float
@@ -25,6 +30,33 @@ class Outgoing:
         self._linger_timer: asyncio.TimerHandle | None = None
         self._unread_bytes = 0
         """When it was last looked at."""
+        self._answer: RequestResponseCycle | None = None
+        self._head = b""
+
+    def begin(self, answer: RequestResponseCycle) -> None:
+        """The head of an answer comes next, and goes with what comes behind it."""
+        self._answer = answer
+
+    def write(self, data: bytes) -> None:
+        """Writes to the client."""
+        if self._answer is not None and self._answer.response_started:
+            # No interim answer (100), which comes before.
+            self._answer, self._head = None, data
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines((head, data))
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Nothing comes behind the head."""
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be written."""
+        return self._transport.is_closing()
 
     @property
     def is_watched(self) -> bool:
@@ -58,6 +90,7 @@ class Outgoing:
     def close(self) -> None:
         """Closes behind what waits, for as long as the client takes it in."""
         self.stay()
+        self.flush()
         self._transport.close()
         if self._transport.get_write_buffer_size():
             self.watch()
@@ -66,7 +99,7 @@ class Outgoing:
         """Says a last word, and closes when the client does, but soon."""
         if self._transport.is_closing():
             return
-        self._transport.write(last)
+        self.write(last)
         self._transport.write_eof()
         if self._transport.get_write_buffer_size():
             self.watch()

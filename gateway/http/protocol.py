@@ -170,13 +170,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Turns to what has come meanwhile; a client that was answered early may finish."""
+        self._outgoing.flush()
         super().on_response_complete()
-        if self.transport.is_closing():
-            # By uvicorn, which does not mind how long that takes.
-            self._outgoing.close()
-        elif self._is_answering():
+        if self.transport.is_closing() or self._is_answering():
             return
-        elif self._parting is not None:
+        if self._parting is not None:
             self._part(self._parting)
         elif self._arriving.place is Place.HEAD:
             self._unset_keepalive_if_required()
@@ -196,6 +194,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
+        # Before it runs: what it writes and closes goes through what minds how long that takes.
+        cycle.transport = self._outgoing  # type: ignore[assignment]
+        self._outgoing.begin(cycle)
         send = sender_of(cycle)
 
         async def answer(scope: Any, receive: Any, _send: Any) -> None:
@@ -243,7 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             is_too_many = self._is_one_too_many
             refusal = errors.overloaded() if is_too_many else errors.request_timeout()
-            self.transport.write(self._early.refuse(refusal, self._address()))
+            self._outgoing.write(self._early.refuse(refusal, self._address()))
             self._outgoing.close()
 
     def _address(self) -> str:

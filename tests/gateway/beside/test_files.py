@@ -213,6 +213,18 @@ async def test_an_id_is_never_a_path(client, backend, path):
     assert answer.status_code == 404
 
 
+async def test_what_goes_wrong_before_the_first_byte_is_said(client, backend, picture):
+    # Its headers were ready, but not on their way.
+    backend.answers["GetImageFile"] = [
+        images_pb2.ImageFileChunk(
+            mime_type="image/png", sha256="ab" * 32, total_bytes=1, data=b"longer than that"
+        )
+    ]
+    answer = await client.get(FILE)
+    assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")
+    assert answer.headers["content-type"] == "application/json"
+
+
 async def test_a_stream_without_a_beginning_is_an_internal_error(client, backend):
     backend.answers["GetImageFile"] = []
     assert (await client.get(FILE)).status_code == 500

@@ -6,6 +6,8 @@ import socket
 import pytest
 from support.sockets import WAIT_S, exchange, serving
 
+from gateway.http import outgoing
+
 LITTLE = 50_000
 """Less than what makes a transport ask for patience, more than the kernel keeps here."""
 
@@ -87,3 +89,39 @@ async def test_an_answer_of_unknown_length_has_chunks_only_where_they_are_known(
     else:
         assert body == b"4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n"
     assert b"connection: close" in head
+
+
+async def test_head_and_body_leave_together(monkeypatch):
+    written = []
+    transport_of = outgoing.Outgoing.__init__
+
+    def noted(self, loop, transport, timeout_s):
+        transport_of(self, loop, Noting(transport, written), timeout_s)
+
+    monkeypatch.setattr(outgoing.Outgoing, "__init__", noted)
+    async with serving(await answer_of(3)) as port:
+        await exchange(port, b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+        await exchange(port, b"HEAD / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+    (head, body), (alone,) = written
+    assert body == b"xxx"
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert alone.endswith(b"\r\n\r\n")
+
+
+class Noting:
+    """A transport that notes what is written in one go."""
+
+    def __init__(self, transport, written):
+        self._transport = transport
+        self._written = written
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+    def write(self, data):
+        self._written.append((data,))
+        self._transport.write(data)
+
+    def writelines(self, parts):
+        self._written.append(tuple(parts))
+        self._transport.writelines(parts)
