@@ -1,8 +1,7 @@
 """One HTTP connection: uvicorn's protocol with the bounds that it lacks.
 
-By itself it bounds neither the head of a request, nor the time it may take to arrive, nor how many
-wait, nor a body that goes on after its answer, nor a client that reads nothing; and it forgets the
-request that it answers when another has come behind it.
+By itself it bounds neither a head, nor the time it may take, nor how many wait, nor a body that
+goes on after its answer; and it forgets what it answers when another request has come behind it.
 """
 
 from __future__ import annotations
