@@ -1,9 +1,8 @@
 """Revisions in headers: `ETag` out, `If-Match` and `If-None-Match` in (RFC 9110, section 13).
 
-An ETag is the revision of the row and a checksum of what is shown: the row's revision guards
-writes, and a read is repeated also when something shown has changed without the row, such as a
-sum. Weak marks are ignored, because proxies that compress put them on. Both headers are lists, of
-files and resources alike; several lines are one list (`exchange`).
+An ETag is a row's revision, which guards writes, and a checksum of what is shown, such as a sum
+that changes without the row. Weak marks are ignored, because proxies that compress put them on.
+Both headers are lists; several lines of them are one (`exchange`).
 """
 
 from __future__ import annotations
