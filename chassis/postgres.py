@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import Connection, Engine
@@ -54,11 +54,7 @@ class PostgresDatabase:
             # Errors reach the log; what was to be stored must not.
             hide_parameters=True,
             json_deserializer=orjson.loads,
-            # Of a glance, whose one statement is a snapshot by itself. What most calls need is
-            # the default, because another level is set and reset each time, for 30 us.
-            isolation_level="AUTOCOMMIT",
         )
-        self._writes = self._engine.execution_options(isolation_level="READ COMMITTED")
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._callbacks: list[Callable[[], None]] = []
@@ -85,7 +81,7 @@ class PostgresDatabase:
                 return result
 
             try:
-                result = await self._run(self._writes, transact)
+                result = await self._run(self._engine, transact)
             except DBAPIError as error:
                 # A connection that broke before the commit was sent has changed nothing.
                 broken = error.connection_invalidated and not committing
@@ -107,7 +103,7 @@ class PostgresDatabase:
 
     async def glance(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` without a transaction: one round trip for each statement."""
-        return await self._look(self._engine, work)
+        return await self._look(self._engine, lambda connection: _by_itself(connection, work))
 
     async def _look(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
         try:
@@ -171,6 +167,19 @@ def _on_connection(engine: Engine, work: Callable[[Connection], _T]) -> _T:
         raise Unavailable("The database does not answer.") from error
     with connection:
         return work(connection)
+
+
+def _by_itself(connection: Connection, work: Callable[[Connection], _T]) -> _T:
+    """Runs `work` with each statement a transaction of its own, which needs no BEGIN.
+
+    Said to the driver: as an isolation level it would be set and reset for 30 us each time.
+    """
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    try:
+        return work(connection)
+    finally:
+        driver.autocommit = False
 
 
 def _state(error: DBAPIError) -> str:

@@ -43,9 +43,7 @@ async def locked(billing, *callers):
     """Another process holds the locks of these accounts."""
     accounts = [each.account_id for each in callers]
     statement = select(balances).where(balances.c.account_id.in_(accounts)).with_for_update()
-    # By itself the engine commits each statement, and would hold no lock.
-    engine = billing.database._engine.execution_options(isolation_level="READ COMMITTED")
-    async with engine.connect() as connection, connection.begin():
+    async with billing.database._engine.connect() as connection, connection.begin():
         await connection.execute(statement)
         yield
 
