@@ -42,7 +42,7 @@ COUNTED_MAX = 10_000 + PAGE_SIZE_MAX + 1
 """Rows that a bounded count looks at: what page numbers reach, and one that says there is more."""
 TOKEN_BYTES_MAX = 8_192
 """An unpacked token: a sorted text of 500 characters, escaped, and its surroundings."""
-_PACK_WINDOW, _PACK_MEMORY = 10, 1
+_PACK_WINDOW, _PACK_MEMORY = 10, 5
 KEPT_MAX = 512
 """Statements of pages that are kept; a list has a few, by what it is filtered and ordered by."""
 _TOTAL = "rows_of_all_pages"
@@ -216,8 +216,8 @@ def _write_token(
 ) -> str:
     value, last = (row._mapping[each.name] for each in (column, tie))
     place = [value.isoformat() if isinstance(value, datetime) else value, last]
-    # Packed, because a long title would not fit into the field otherwise; with little memory,
-    # because to clear 256 KB of it takes longer than to pack a place.
+    # Packed, because a long title would not fit into the field otherwise, whatever its letters;
+    # not with the usual 256 KB, because to clear them takes longer than to pack a place.
     pack = zlib.compressobj(wbits=_PACK_WINDOW, memLevel=_PACK_MEMORY)
     packed = pack.compress(orjson.dumps([_seal(query, place), *place])) + pack.flush()
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
