@@ -14,6 +14,8 @@ from chassis.caller import Verifier
 from chassis.client import MESSAGE_BYTES_MAX
 from chassis.interceptors import Pipeline
 
+log = logging.getLogger(__name__)
+
 ENGINES = ("grpcio", "native")
 """What does HTTP/2 and gRPC: grpcio's own server, or that of `pygrpc-native`, which answers a call
 for a sixth of the processor time but is young and knows no TLS. The first is the default."""
@@ -39,7 +41,7 @@ class Server:
         engine: str = "",
     ) -> None:
         """`engine` is one of ENGINES; empty for the default."""
-        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_more_than_a_hang_up)
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_unsent_answer)
         self._health = health.aio.HealthServicer()
         self.names = [_name_of(servicer) for _, servicer in servicers]
         self._server: grpc.aio.Server = _engine(engine or engine_default).server(
@@ -73,13 +75,16 @@ class Server:
         await self._server.stop(DRAIN_S)
 
 
-def _is_more_than_a_hang_up(record: logging.LogRecord) -> bool:
-    """Whether grpcio's traceback says more than that a caller hung up during its answer.
+def _is_no_unsent_answer(record: logging.LogRecord) -> bool:
+    """Says in one line that an answer could not be sent, and lets all else of grpcio pass.
 
-    The line of the call says that as well, and strangers can do it as often as they like.
+    Mostly its caller has hung up, which strangers can do as often as they like: no traceback.
     """
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, grpc.aio.InternalError)
+    if isinstance(error, grpc.aio.InternalError):
+        log.info("an answer was not sent: %s", record.getMessage())
+        return False
+    return True
 
 
 def _engine(name: str) -> Any:
