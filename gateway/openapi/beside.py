@@ -24,7 +24,13 @@ _BINARY: Schema = {"schema": {"type": "string", "contentMediaType": "application
 _CONDITIONS = {
     "Range": "One part of the file, such as `bytes=1024-`; several parts mean the whole file.",
     "If-Range": "The `ETag` of the file that a part is wanted of: the whole file if it is another.",
-    "If-Match": "ETags: refused with `ETAG_MISMATCH` when the file has none of them.",
+}
+_TAG = '(W/)?"[^",]*"'
+_MATCH: Schema = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "ETags: refused with `ETAG_MISMATCH` when the file has none of them.",
+    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}(, {_TAG})*)$"},
 }
 _SEEN = "The `id` of the last event that was received: the stream goes on after it."
 _POSITION: Schema = {"type": "string", "pattern": "^([0-9]{1,18}|end)?$"}
@@ -95,7 +101,7 @@ def _image_file(answers: Answers) -> Schema:
     ranged = {**headers, **header_references(["Content-Range"])}
     content = dict.fromkeys((*_MEDIA_TYPES, "application/octet-stream"), _BINARY)
     refusals = (
-        *("NOT_FOUND", "ETAG_MISMATCH", "RANGE_NOT_SATISFIABLE"),
+        *("INVALID_FIELDS", "NOT_FOUND", "ETAG_MISMATCH", "RANGE_NOT_SATISFIABLE"),
         *codes.everywhere(),
         *("UNAVAILABLE", "DEADLINE_EXCEEDED"),
     )
@@ -112,6 +118,7 @@ def _image_file(answers: Answers) -> Schema:
                 {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
                 for name, text in _CONDITIONS.items()
             ),
+            _MATCH,
         ],
         "responses": {
             "200": {"description": "The file.", "headers": headers, "content": content},
