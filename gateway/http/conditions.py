@@ -81,7 +81,7 @@ def _tags_in(sent: bytes) -> set[str]:
         at = element.end()
         quoted, bare = element.groups()
         if quoted is not None or bare:
-            tags.add(ANY if bare == ANY else f'"{bare or quoted}"')
+            tags.add(ANY if element[0].strip(" \t,") == ANY else f'"{bare or quoted}"')
     return tags
 
 

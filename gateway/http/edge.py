@@ -70,8 +70,9 @@ class Edge:
             _write_line(scope, exchange, reply, duration_s)
 
     def _check(self, scope: Any, exchange: Exchange) -> None:
-        if b"host" not in exchange.headers and scope["http_version"] == "1.1":
-            raise errors.no_host()
+        is_unnamed = b"host" not in exchange.headers and scope["http_version"] == "1.1"
+        if is_unnamed or b"host" in exchange.repeated:
+            raise errors.not_one_host()
         coding = exchange.headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise errors.transfer_coding_unknown()

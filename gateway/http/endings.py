@@ -10,6 +10,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 def sender_of(cycle: RequestResponseCycle) -> Any:
     """The ASGI `send` for a request."""
     if cycle.scope["http_version"] == "1.0":
+        # It does not know interim answers either.
+        cycle.waiting_for_100_continue = False
         return _Unchunked(cycle)
     if cycle.waiting_for_100_continue:
         return _LastUnlessAsked(cycle)

@@ -99,9 +99,9 @@ def not_http() -> Refusal:
     return Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "This is not an HTTP request.")
 
 
-def no_host() -> Refusal:
-    """RFC 9112, section 3.2: a request of HTTP/1.1 names its host."""
-    return Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "The header Host is missing.")
+def not_one_host() -> Refusal:
+    """RFC 9112, section 3.2: a request of HTTP/1.1 names its host, and no request names two."""
+    return Refusal(Kind.INVALID_ARGUMENT, "MALFORMED_REQUEST", "Send the header Host once.")
 
 
 def transfer_coding_unknown() -> Refusal:

@@ -24,7 +24,6 @@ _SINGULAR = {
         "Authorization",
         "Content-Length",
         "Content-Type",
-        "Host",
         "Idempotency-Key",
         "Last-Event-ID",
         "Origin",

@@ -113,6 +113,8 @@ class Outgoing:
     def _look(self) -> None:
         self._watch_timer = None
         unread_bytes = self._transport.get_write_buffer_size()
+        if not unread_bytes:
+            return
         if self._unread_bytes - unread_bytes < READ_BYTES_MIN:
             self._transport.abort()
         else:

@@ -26,6 +26,8 @@ REFUSED_MAX = 100
 """Connections beyond the bound that are kept open to be told so; any more are just closed."""
 WAITING_MAX = 16
 """Requests that may wait on a connection behind the one that is answered."""
+WAITING_BODY_BYTES_MAX = 64 * 1024
+"""Of all of these together, when another comes; uvicorn reads no further into a larger body."""
 _VERSIONS = frozenset({"1.0", "1.1"})
 
 
@@ -69,11 +71,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stops the clocks, and tells the request that runs."""
         self._stop_timer()
         self._outgoing.stop()
+        # uvicorn forgets this one when the client resets the connection.
+        self._unset_keepalive_if_required()
         self.pipeline.clear()
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
         super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """The client has hung up, but may still take in what waits."""
+        self._outgoing.close()
+
+    def shutdown(self) -> None:
+        """The server stops: ends an idle connection, and a busy one behind its answer."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self._outgoing.close()
 
     def pause_writing(self) -> None:
         """The client takes in less than is written; it gets some time to go on."""
@@ -147,7 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._bounds.head_bytes:
             self._refusal = errors.head_too_large(self._bounds.head_bytes)
-        elif len(self.pipeline) >= WAITING_MAX:
+        elif self._waits_too_much():
             self._refusal = errors.overloaded()
         elif self.parser.get_http_version() not in _VERSIONS:
             self._refusal = errors.not_http()
@@ -207,6 +221,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._outgoing.close()
 
         super()._start_asgi_task(cycle, answer)
+
+    def _waits_too_much(self) -> bool:
+        if not self.pipeline:
+            return False
+        body_bytes = sum(len(cycle.body) for cycle, _ in self.pipeline)
+        return len(self.pipeline) >= WAITING_MAX or body_bytes > WAITING_BODY_BYTES_MAX
 
     def _is_answering(self) -> bool:
         return self._answering is not None and not self._answering.response_complete

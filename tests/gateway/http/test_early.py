@@ -148,6 +148,7 @@ async def test_connections_beyond_the_bound_have_a_bound(stack, lines, monkeypat
         (b"GET /healthz HTTP/1.1\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\nHost: t\r\n", 200),
         (b"GET /healthz HTTP/1.0\r\n", 200),
+        (b"GET /healthz HTTP/1.1\r\nHost: t\r\nHost: u\r\n", 400),
         (b"GET /healthz HTTP/2.0\r\n", 400),
         (b"GET /healthz\r\n", 400),
     ],

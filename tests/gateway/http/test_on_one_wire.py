@@ -1,6 +1,9 @@
 """What comes behind a request on its connection: other requests, nonsense, an end."""
 
 import asyncio
+import gc
+import socket
+import struct
 
 import pytest
 from google.protobuf import empty_pb2
@@ -8,7 +11,7 @@ from support.sockets import WAIT_S, parsed, serving, wait_for
 from writer.tasks.v1 import runs_pb2
 
 from gateway.http.hangups import WATCH_AFTER_S
-from gateway.http.protocol import WAITING_MAX
+from gateway.http.protocol import WAITING_BODY_BYTES_MAX, WAITING_MAX, BoundedProtocol
 
 HEAD = b"Host: t\r\nAuthorization: Bearer owner\r\n"
 JSON = HEAD + b"Content-Type: application/json\r\n"
@@ -151,6 +154,39 @@ async def test_no_more_requests_wait_than_are_bounded(stack, task, lines, warnin
     assert [status for status, *_ in taken] == [200] * (1 + WAITING_MAX)
     assert (last[0], last[1]["connection"], last[2]["code"]) == (503, "close", "OVERLOADED")
     assert warnings() == []
+
+
+async def test_bodies_that_wait_are_bounded_together(stack, task, warnings):
+    work = stack.backend.answers["GetTask"] = Slow(task)
+    size = WAITING_BODY_BYTES_MAX // 2 + 1
+    waiting = b"POST /none HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + b"\r\n" + waiting * 4)
+        await wait_for(lambda: stack.backend.heard)
+        work.go_on.set()
+        found = await answers(reader)
+        writer.close()
+    assert [status for status, *_ in found] == [200, 404, 404, 503]
+    assert warnings() == []
+
+
+async def test_nothing_is_kept_of_a_connection_that_was_reset(stack):
+    async with serving(stack.app) as port:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(HEALTH)
+            await reader.readuntil(b"}")
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            assert protocols()
+            writer.transport.abort()
+        await wait_for(lambda: not protocols())
+
+
+def protocols():
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, BoundedProtocol)]
 
 
 async def test_a_write_without_a_body_is_answered_as_what_it_did(make_stack):

@@ -55,12 +55,18 @@ async def answer_of(size):
     return app
 
 
-@pytest.mark.parametrize("more", [b"Connection: close\r\n\r\n", b"\r\nGARBAGE\r\n\r\n", b"\r\n"])
-async def test_a_little_that_nobody_takes_in_is_given_up(unread, more):
-    bounds = {"write_timeout_s": 0.1, "keep_alive_s": 0.2, "send_buffer_bytes": 4_096}
-    async with serving(await answer_of(LITTLE), **bounds) as port:
+@pytest.mark.parametrize("is_half_closed", [False, True])
+@pytest.mark.parametrize(
+    "more", [b"Connection: close\r\n\r\n", b"\r\nGARBAGE\r\n\r\n", b"\r\n", b"\r\nGET /x HT"]
+)
+async def test_a_little_that_nobody_takes_in_is_given_up(unread, more, is_half_closed):
+    bounds = {"write_timeout_s": 0.1, "keep_alive_s": 0.2, "head_timeout_s": 0.2}
+    async with serving(await answer_of(LITTLE), send_buffer_bytes=4_096, **bounds) as port:
         sock = await unread(port, b"GET / HTTP/1.1\r\nHost: t\r\n" + more)
-        # Three times as long as the server waits.
+        await asyncio.sleep(0.1)
+        if is_half_closed:
+            sock.shutdown(socket.SHUT_WR)
+        # Longer than the server waits, whatever for.
         await asyncio.sleep(0.6)
         assert 0 < len(await until_closed(sock)) < LITTLE
 
