@@ -216,8 +216,8 @@ def _write_token(
 ) -> str:
     value, last = (row._mapping[each.name] for each in (column, tie))
     place = [value.isoformat() if isinstance(value, datetime) else value, last]
-    # Packed, because a long title would not fit into the field otherwise, whatever its letters;
-    # not with the usual 256 KB, because to clear them takes longer than to pack a place.
+    # Packed, because a long title of rare letters would not fit into the field otherwise; not
+    # with the usual 256 KB, because to clear them takes longer than to pack a place.
     pack = zlib.compressobj(wbits=_PACK_WINDOW, memLevel=_PACK_MEMORY)
     packed = pack.compress(orjson.dumps([_seal(query, place), *place])) + pack.flush()
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()

@@ -82,7 +82,7 @@ def _is_no_unsent_answer(record: logging.LogRecord) -> bool:
     """
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, grpc.aio.InternalError):
-        log.info("an answer was not sent: %s", record.getMessage())
+        log.info("an answer was not sent: %s: %.200s", record.getMessage(), error)
         return False
     return True
 

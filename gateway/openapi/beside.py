@@ -30,7 +30,7 @@ _MATCH: Schema = {
     "name": "If-Match",
     "in": "header",
     "description": "ETags: refused with `ETAG_MISMATCH` when the file has none of them.",
-    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}(, {_TAG})*)$"},
+    "schema": {"type": "string", "pattern": rf"^(\*|{_TAG}( *, *{_TAG})*)$"},
 }
 _SEEN = "The `id` of the last event that was received: the stream goes on after it."
 _POSITION: Schema = {"type": "string", "pattern": "^([0-9]{1,18}|end)?$"}
