@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from sqlalchemy import Connection
 
 from chassis import clock
+from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.ids import new_id
@@ -19,7 +20,6 @@ from gateway.identity.errors import (
     InvalidExpiry,
     KeyEnded,
     KeyRoleTooHigh,
-    SiteForbidden,
     UnknownSite,
 )
 from gateway.identity.key_format import make_key
@@ -43,8 +43,8 @@ class Keys:
     ) -> tuple[_M, str]:
         """Makes a key; answers it and the secret, which is empty when the call was a repeat.
 
-        Raises KeyRoleTooHigh, InvalidExpiry, UnknownSite, and SiteForbidden when a caller who
-        is limited to some sites asks for a key that is not.
+        Raises KeyRoleTooHigh, InvalidExpiry, UnknownSite, and Forbidden when a caller who is
+        limited to some sites asks for a key that is not.
         """
         if asked.role not in KEY_ROLES:
             raise KeyRoleTooHigh
@@ -133,7 +133,6 @@ class Keys:
 def _check_limit(connection: Connection, asked: KeyRequest, caller: Caller) -> None:
     """A key may not reach further than who makes it."""
     if not asked.limited_site_id:
-        if caller.allowed_sites is not None:
-            raise SiteForbidden
+        require_whole_account(caller)
     elif SiteStore(connection, caller).find(asked.limited_site_id) is None:
         raise UnknownSite("api_key.limited_site_id")
