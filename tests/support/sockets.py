@@ -44,6 +44,21 @@ async def exchange(port, *parts):
         writer.close()
 
 
+@contextlib.asynccontextmanager
+async def unread(port, sent, receive_buffer_bytes=4_096):
+    """A connection on which this was sent; it takes in next to nothing that is not read."""
+    sock = socket.socket()
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", port))
+        await loop.sock_sendall(sock, sent)
+        yield sock
+    finally:
+        sock.close()
+
+
 def parsed(raw):
     """Status, headers and JSON of one raw answer."""
     head, _, body = raw.partition(b"\r\n\r\n")

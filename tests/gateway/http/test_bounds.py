@@ -1,11 +1,10 @@
 """Bounds of requests and connections: each is sent once too much, over real sockets."""
 
 import asyncio
-import socket
 
 import httpx
 import pytest
-from support.sockets import WAIT_S, exchange, parsed, serving, wait_for
+from support.sockets import WAIT_S, exchange, parsed, serving, unread, wait_for
 
 from chassis.settings import Settings, SettingsError
 from gateway.http.bounds import BODY_BYTES_CEILING, Bounds
@@ -103,17 +102,11 @@ async def test_a_client_that_reads_nothing_is_cut_off(make_stack, picture, caplo
     chunk = chunks[0].__class__(data=b"x" * 2**20)
     async with make_stack("images") as stack:
         stack.backend.answers["GetImageFile"] = [big, *[chunk] * 39]
-        async with serving(stack.app, write_timeout_s=0.2) as port:
-            sock = socket.create_connection(("127.0.0.1", port))
-            sock.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_sendall(
-                sock, b"GET /api/v1/writer/images/p/file HTTP/1.1\r\nHost: t\r\n\r\n"
-            )
+        asked = b"GET /api/v1/writer/images/p/file HTTP/1.1\r\nHost: t\r\n\r\n"
+        async with serving(stack.app, write_timeout_s=0.2) as port, unread(port, asked):
             await wait_for(lambda: caplog.records)
             assert caplog.records[0].reason == "CLIENT_GONE"
             assert caplog.records[0].body_bytes < 40 * 2**20
-            sock.close()
 
 
 async def test_a_client_that_reads_slowly_gets_all_of_its_answer():
@@ -122,13 +115,10 @@ async def test_a_client_that_reads_slowly_gets_all_of_its_answer():
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"x" * 2 * 2**20})
 
-    async with serving(app, write_timeout_s=0.1, keep_alive_s=0.2) as port:
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        sock.setblocking(False)
+    asked = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+    served = serving(app, write_timeout_s=0.1, keep_alive_s=0.2)
+    async with served as port, unread(port, asked, receive_buffer_bytes=16_384) as sock:
         loop, read = asyncio.get_running_loop(), 0
-        await loop.sock_connect(sock, ("127.0.0.1", port))
-        await loop.sock_sendall(sock, b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
         begun = loop.time()
         while read < 2 * 2**20:
             part = await loop.sock_recv(sock, 65_536)
@@ -136,7 +126,6 @@ async def test_a_client_that_reads_slowly_gets_all_of_its_answer():
             read += len(part)
             # At its own pace: all of it takes several times the limit.
             await asyncio.sleep(max(0.0, begun + 0.5 * read / 2**20 - loop.time()))
-        sock.close()
 
 
 async def test_an_idle_connection_is_closed(stack):

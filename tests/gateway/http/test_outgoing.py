@@ -4,32 +4,12 @@ import asyncio
 import socket
 
 import pytest
-from support.sockets import WAIT_S, exchange, serving
+from support.sockets import WAIT_S, exchange, serving, unread
 
 from gateway.http import outgoing
 
 LITTLE = 50_000
 """Less than what makes a transport ask for patience, more than the kernel keeps here."""
-
-
-@pytest.fixture
-async def unread():
-    """Opens a connection that takes in next to nothing, and sends on it."""
-    opened = []
-
-    async def open_and_send(port, sent):
-        sock = socket.socket()
-        opened.append(sock)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        sock.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(sock, ("127.0.0.1", port))
-        await loop.sock_sendall(sock, sent)
-        return sock
-
-    yield open_and_send
-    for sock in opened:
-        sock.close()
 
 
 async def until_closed(sock):
@@ -46,7 +26,7 @@ async def until_closed(sock):
             found += part
 
 
-async def answer_of(size):
+def answer_of(size):
     async def app(_scope, _receive, send):
         headers = [(b"content-length", b"%d" % size)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -59,10 +39,11 @@ async def answer_of(size):
 @pytest.mark.parametrize(
     "more", [b"Connection: close\r\n\r\n", b"\r\nGARBAGE\r\n\r\n", b"\r\n", b"\r\nGET /x HT"]
 )
-async def test_a_little_that_nobody_takes_in_is_given_up(unread, more, is_half_closed):
+async def test_a_little_that_nobody_takes_in_is_given_up(more, is_half_closed):
     bounds = {"write_timeout_s": 0.1, "keep_alive_s": 0.2, "head_timeout_s": 0.2}
-    async with serving(await answer_of(LITTLE), send_buffer_bytes=4_096, **bounds) as port:
-        sock = await unread(port, b"GET / HTTP/1.1\r\nHost: t\r\n" + more)
+    asked = b"GET / HTTP/1.1\r\nHost: t\r\n" + more
+    served = serving(answer_of(LITTLE), send_buffer_bytes=4_096, **bounds)
+    async with served as port, unread(port, asked) as sock:
         await asyncio.sleep(0.1)
         if is_half_closed:
             sock.shutdown(socket.SHUT_WR)
@@ -71,10 +52,10 @@ async def test_a_little_that_nobody_takes_in_is_given_up(unread, more, is_half_c
         assert 0 < len(await until_closed(sock)) < LITTLE
 
 
-async def test_a_little_that_is_taken_in_late_comes_whole(unread):
+async def test_a_little_that_is_taken_in_late_comes_whole():
     bounds = {"write_timeout_s": 1.0, "send_buffer_bytes": 4_096}
-    async with serving(await answer_of(LITTLE), **bounds) as port:
-        sock = await unread(port, b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+    asked = b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n"
+    async with serving(answer_of(LITTLE), **bounds) as port, unread(port, asked) as sock:
         await asyncio.sleep(0.2)
         assert (await until_closed(sock)).count(b"x" * 100) == LITTLE // 100
 
@@ -105,7 +86,7 @@ async def test_head_and_body_leave_together(monkeypatch):
         transport_of(self, loop, Noting(transport, written), timeout_s)
 
     monkeypatch.setattr(outgoing.Outgoing, "__init__", noted)
-    async with serving(await answer_of(3)) as port:
+    async with serving(answer_of(3)) as port:
         await exchange(port, b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
         await exchange(port, b"HEAD / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
     (head, body), (alone,) = written

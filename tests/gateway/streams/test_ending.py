@@ -3,10 +3,10 @@
 import asyncio
 import dataclasses
 import logging
-import socket
 from datetime import timedelta
 
 import pytest
+from support.sockets import unread
 
 from chassis import clock
 from chassis.errors import Forbidden, Unauthenticated
@@ -14,6 +14,7 @@ from gateway.streams import hub
 from gateway.streams.session import Pace
 
 EVENTS = "/api/v1/events"
+UNREAD = b"GET /api/v1/events HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer editor\r\n\r\n"
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
@@ -85,53 +86,31 @@ async def test_a_site_that_is_taken_away_is_told_of_no_more(gateway, teller, eve
     assert (await stream.next()).type == "credits.low"
 
 
-@pytest.fixture
-async def stuck():
-    """`await stuck(port)`: a reader of events that never reads, with hardly a buffer."""
-    opened = []
-
-    async def connect(port):
-        narrow = socket.socket()
-        opened.append(narrow)
-        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        narrow.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(narrow, ("127.0.0.1", port))
-        request = f"GET {EVENTS} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer editor\r\n\r\n"
-        await loop.sock_sendall(narrow, request.encode())
-        return narrow
-
-    yield connect
-    for narrow in opened:
-        narrow.close()
-
-
 async def test_a_slow_reader_is_dropped_while_the_others_go_on(
-    gateway_on, nats, teller, account, lines, stuck, eventually, monkeypatch
+    gateway_on, nats, teller, account, lines, eventually, monkeypatch
 ):
     monkeypatch.setattr(hub, "QUEUE_MAX", 256)
     async with gateway_on(nats.url, account, pace=Pace(), send_buffer_bytes=4096) as gateway:
-        narrow = await stuck(gateway.port)
-        [slow] = await eventually(lambda: gateway.hub._readers.get(account))
-        quick = await gateway.read()
-        for _ in range(4):
-            await teller.tell(*teller.facts(128, run_id="x" * 1_000))
-            events = await quick.take(128)
-            assert [event.data["data"]["attempt"] for event in events] == list(range(128))
-        assert slow.reason == "SLOW_READER"
-        assert slow.take() == []
-        narrow.close()
+        async with unread(gateway.port, UNREAD):
+            [slow] = await eventually(lambda: gateway.hub._readers.get(account))
+            quick = await gateway.read()
+            for _ in range(4):
+                await teller.tell(*teller.facts(128, run_id="x" * 1_000))
+                events = await quick.take(128)
+                assert [event.data["data"]["attempt"] for event in events] == list(range(128))
+            assert slow.reason == "SLOW_READER"
+            assert slow.take() == []
         await eventually(lambda: gateway.hub.count == 1)
         [line] = [line for line in lines() if line.account_id == account]
         assert line.reason == "SLOW_READER"
 
 
 async def test_a_reader_that_reads_nothing_at_all_is_cut_off(
-    gateway_on, nats, teller, account, stuck, eventually
+    gateway_on, nats, teller, account, eventually
 ):
     narrow = {"send_buffer_bytes": 4096, "write_timeout_s": 0.2}
-    async with gateway_on(nats.url, account, pace=Pace(), **narrow) as gateway:
-        await stuck(gateway.port)
+    opened = gateway_on(nats.url, account, pace=Pace(), **narrow)
+    async with opened as gateway, unread(gateway.port, UNREAD):
         await eventually(lambda: gateway.hub.count == 1)
         await teller.tell(*teller.facts(200, run_id="x" * 1_000))
         await eventually(lambda: gateway.hub.count == 0)
