@@ -60,9 +60,11 @@ class LineHandler(logging.Handler):
         self._lines = lines
         self._stream = sys.stderr.buffer
 
-    def createLock(self) -> None:  # noqa: N802  logging's own name
-        """None: the stream takes a line in one call, under a lock of its own."""
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without logging's lock: the stream takes a line in one call, under a lock of its own."""
+        if passed := bool(self.filter(record)):
+            self.emit(record)
+        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record; what cannot be written is told as logging tells it."""

@@ -3,12 +3,13 @@
 import json
 import logging
 import sys
+import threading
 
 import pytest
 
 from chassis import interceptors
 from chassis.log_line import Line
-from chassis.telemetry import JsonLines
+from chassis.telemetry import JsonLines, LineHandler
 
 
 def line(message="call", *args, error=None, **extra):
@@ -72,3 +73,15 @@ def test_whatever_is_logged_makes_one_line_of_json(odd):
     for written in (line("odd: %s", odd), line(extra_value=odd)):
         assert "\n" not in written
         assert json.loads(written)["process"] == "tasks"
+
+
+def test_a_line_does_not_wait_for_the_lock_that_logging_uses(capfdbinary):
+    handler = LineHandler(JsonLines("tasks"))
+    record = logging.makeLogRecord({"msg": "written"})
+    # Some versions of Python use it in this way whenever they handle a record.
+    with handler.lock:
+        thread = threading.Thread(target=handler.handle, args=(record,))
+        thread.start()
+        thread.join(timeout=5)
+        assert not thread.is_alive()
+    assert json.loads(capfdbinary.readouterr().err)["message"] == "written"
