@@ -234,6 +234,16 @@ async def _ensure_stream(stream: JetStreamContext) -> None:
 
 
 async def _end(client: Client) -> None:
+    """Whole, even when the bus is closed meanwhile: ended by half, a client keeps its socket."""
+    ending = asyncio.create_task(_flush_and_close(client))
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
+
+
+async def _flush_and_close(client: Client) -> None:
     with contextlib.suppress(*BUS_ERRORS):
         if client.is_connected:
             await client.flush(FLUSH_TIMEOUT_S)

@@ -1,5 +1,9 @@
 """The connection: opening, losing, finding again."""
 
+import asyncio
+import contextlib
+import json
+
 import pytest
 
 from chassis.bus import STREAM, Bus, Publication
@@ -96,3 +100,32 @@ async def test_a_closed_bus_refuses_instead_of_waiting(nats_server):
     await bus.close()
     with pytest.raises(ConnectionError):
         await bus.send("writer.acme.-.run.ended", b"x")
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_bus_that_is_closed_while_it_is_refused_keeps_no_socket(caplog, turns):
+    left = asyncio.Queue()
+
+    async def refuse(reader, writer):
+        info = {"server_id": "s", "version": "2.14.0", "max_payload": 1024, "auth_required": True}
+        writer.write(b"INFO " + json.dumps(info).encode() + b"\r\n")
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"-ERR 'Authorization Violation'\r\n")
+        await reader.read()
+        writer.close()
+        left.put_nowait(writer)
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    caplog.set_level("INFO", "chassis.bus")
+    async with server, asyncio.timeout(10):
+        bus = Bus(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", "tests")
+        opening = asyncio.create_task(bus.open())
+        while "Authorization" not in caplog.text:
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await bus.close()
+        await left.get()
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await opening
