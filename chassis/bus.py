@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
 from chassis.errors import Unavailable
+from chassis.waiting import outcome
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +238,7 @@ async def _end(client: Client) -> None:
     """Whole, even when the bus is closed meanwhile: ended by half, a client keeps its socket."""
     ending = asyncio.create_task(_flush_and_close(client))
     try:
-        await asyncio.shield(ending)
+        await outcome(ending)
     except asyncio.CancelledError:
         await ending
         raise

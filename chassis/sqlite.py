@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from chassis import clock
 from chassis.errors import Unavailable
+from chassis.waiting import outcome
 
 _T = TypeVar("_T")
 
@@ -126,8 +127,8 @@ class SqliteDatabase:
             self._jobs.put_nowait((_in_this_context(work), future))
         except queue.Full:
             raise Unavailable("Too many writes are waiting for the database.") from None
-        # Shielded: a caller that goes away must not make the outcome unknown to the group.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        # A caller that goes away must not make the outcome unknown to the group.
+        return await outcome(asyncio.wrap_future(future))
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` at once: a WAL read never waits, and a thread hop costs more than it."""

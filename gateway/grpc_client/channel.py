@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from grpc import StatusCode
 
 from chassis import clock
+from chassis.waiting import outcome
 from gateway.grpc_client import headers
 from gateway.grpc_client.calls import (
     CLOSED,
@@ -82,11 +83,10 @@ class Channel:
             if clock.elapsed_s() < self._away_until_s:
                 raise unavailable("The service was not reached a moment ago.", is_unseen=True)
             self._connecting = asyncio.create_task(self._attempt(), name=f"to {self._address}")
-            self._connecting.add_done_callback(_note_end)
         attempt = self._connecting
         try:
-            # Shielded: others wait for the same attempt.
-            return await asyncio.shield(attempt)
+            # Others wait for the same attempt.
+            return await outcome(attempt)
         except asyncio.CancelledError:
             if attempt.cancelled():
                 raise unavailable(CLOSED, is_unseen=True) from None
@@ -123,12 +123,6 @@ class Channel:
 
     def _lost(self) -> None:
         self._connection = None
-
-
-def _note_end(attempt: asyncio.Task[Connection]) -> None:
-    # Whoever waited may have given up; an exception that nobody fetches is a warning.
-    if not attempt.cancelled():
-        attempt.exception()
 
 
 class Method:

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from chassis.waiting import outcome
 from gateway.http import conditions
 from gateway.http.answers import Answer, Headers
 from gateway.http.exchange import Exchange
@@ -105,8 +106,8 @@ def _lazily(make: Callable[[], Representations]) -> Respond:
         nonlocal made
         if made is None or (made.done() and made.exception() is not None):
             made = asyncio.create_task(asyncio.to_thread(make))
-        # Shielded: a client that hangs up must not take the work from those who wait with it.
-        kept = await asyncio.shield(made)
+        # A client that hangs up must not take the work from those who wait with it.
+        kept = await outcome(made)
         return kept.answer(exchange)
 
     return endpoint

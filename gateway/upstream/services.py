@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2
 from chassis import caller, clock, status
 from chassis.caller import Caller, Signer
 from chassis.errors import Kind, Refusal
+from chassis.waiting import outcome
 from gateway import grpc_client
 from gateway.contracts import Binding, Method
 from gateway.grpc_client import Channel, Metadata
@@ -94,7 +95,7 @@ class Upstream:
             self._health.done() and self._health_until_s <= clock.elapsed_s()
         ):
             self._health = asyncio.ensure_future(self._ask_all())
-        return await asyncio.shield(self._health)
+        return await outcome(self._health)
 
     async def _ask_all(self) -> list[str]:
         names = sorted(self._channels)
