@@ -7,6 +7,7 @@ goes on after its answer; and it forgets what it answers when another request ha
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import httptools
@@ -26,7 +27,7 @@ REFUSED_MAX = 100
 """Connections beyond the bound that are kept open to be told so; any more are just closed."""
 WAITING_MAX = 16
 """Requests that may wait on a connection behind the one that is answered."""
-WAITING_BODY_BYTES_MAX = 64 * 1024
+WAITING_BYTES_MAX = 64 * 1024
 """Of all of these together, when another comes; uvicorn reads no further into a larger body."""
 _VERSIONS = frozenset({"1.0", "1.1"})
 
@@ -158,8 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is there; its size is checked once more, whatever else came with it."""
         self._stop_timer()
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self._bounds.head_bytes:
+        if _head_bytes(self.url, self.headers) > self._bounds.head_bytes:
             self._refusal = errors.head_too_large(self._bounds.head_bytes)
         elif self._waits_too_much():
             self._refusal = errors.overloaded()
@@ -225,8 +225,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _waits_too_much(self) -> bool:
         if not self.pipeline:
             return False
-        body_bytes = sum(len(cycle.body) for cycle, _ in self.pipeline)
-        return len(self.pipeline) >= WAITING_MAX or body_bytes > WAITING_BODY_BYTES_MAX
+        waiting = [(cycle.scope, cycle.body) for cycle, _ in self.pipeline]
+        size = sum(
+            _head_bytes(scope["raw_path"] + scope["query_string"], scope["headers"]) + len(body)
+            for scope, body in waiting
+        )
+        return len(waiting) >= WAITING_MAX or size > WAITING_BYTES_MAX
 
     def _is_answering(self) -> bool:
         return self._answering is not None and not self._answering.response_complete
@@ -282,3 +286,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _head_bytes(target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> int:
+    return len(target) + sum(len(name) + len(value) + 4 for name, value in headers)

@@ -11,7 +11,7 @@ from support.sockets import WAIT_S, exchange, parsed, serving, wait_for
 from writer.tasks.v1 import runs_pb2
 
 from gateway.http.hangups import WATCH_AFTER_S
-from gateway.http.protocol import WAITING_BODY_BYTES_MAX, WAITING_MAX, BoundedProtocol
+from gateway.http.protocol import WAITING_BYTES_MAX, WAITING_MAX, BoundedProtocol
 
 HEAD = b"Host: t\r\nAuthorization: Bearer owner\r\n"
 JSON = HEAD + b"Content-Type: application/json\r\n"
@@ -23,6 +23,7 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
 BROKEN = b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
 CHUNKED = b"POST /api/v1/writer/tasks HTTP/1.1\r\n" + JSON + BROKEN
 END = b"Connection: close\r\n\r\n"
+LARGE = WAITING_BYTES_MAX // 2 + 1
 
 
 class Slow:
@@ -156,13 +157,25 @@ async def test_no_more_requests_wait_than_are_bounded(stack, task, lines, warnin
     assert warnings() == []
 
 
-async def test_bodies_that_wait_are_bounded_together(stack, task, warnings):
+def post(address=0, header=0, body=0):
+    """A request that nobody answers but with 404, and of so many bytes here and there."""
+    head = b"POST /none%s HTTP/1.1\r\nHost: t\r\nX-A: %s\r\nContent-Length: %d\r\n\r\n"
+    return head % (b"x" * address, b"x" * header, body) + b"x" * body
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(post(body=LARGE), id="bodies"),
+        pytest.param(post(header=20_000, body=LARGE - 20_000), id="headers"),
+        pytest.param(post(address=20_000, body=LARGE - 20_000), id="addresses"),
+    ],
+)
+async def test_what_waits_is_bounded_in_all(stack, task, sent, warnings):
     work = stack.backend.answers["GetTask"] = Slow(task)
-    size = WAITING_BODY_BYTES_MAX // 2 + 1
-    waiting = b"POST /none HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
     async with serving(stack.app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(READ + b"\r\n" + waiting * 4)
+        writer.write(READ + b"\r\n" + sent * 4)
         await wait_for(lambda: stack.backend.heard)
         work.go_on.set()
         found = await answers(reader)
