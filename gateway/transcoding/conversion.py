@@ -16,7 +16,7 @@ from protobuf import DescMessage, Message, ScalarType
 from chassis.errors import Refusal
 from gateway.http import errors
 from gateway.transcoding import bodies, faults
-from gateway.transcoding.fields import CONVERSION_ERRORS, element_of, is_list
+from gateway.transcoding.fields import CONVERSION_ERRORS, NO_NUL, element_of, is_list
 
 _FREE = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
 _FLOATING = frozenset({ScalarType.DOUBLE, ScalarType.FLOAT})
@@ -76,7 +76,7 @@ class BodyReader:
         value = bodies.loads(body)
         path = faults.nul_in(value) if _NUL in body else None
         if path is not None:
-            raise errors.invalid(path, "must not contain the character U+0000")
+            raise errors.invalid(path, NO_NUL)
 
 
 @dataclass(frozen=True, slots=True)

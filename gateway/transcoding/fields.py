@@ -20,6 +20,8 @@ from protobuf import (
 
 CONVERSION_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
 """All that protobuf-py raises for JSON or values that do not fit."""
+NO_NUL = "must not contain the character U+0000"
+"""Of text, which no database would keep with it."""
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 _INT32 = frozenset({ScalarType.INT32, ScalarType.SINT32, ScalarType.SFIXED32})
 _INT = re.compile(r"-?[0-9]{1,10}")
@@ -112,16 +114,10 @@ def parameter_parser(element: Element | None) -> Callable[[str], Any] | None:
         timestamp: Any = element.type
         return lambda text: timestamp.from_json(orjson.dumps(text))
     if element is ScalarType.STRING:
-        return _text
+        return str
     if element is ScalarType.BOOL:
         return _BOOLS.__getitem__
     return _int32 if element in _INT32 else None
-
-
-def _text(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("the character U+0000 is not text")
-    return text
 
 
 def _int32(text: str) -> int:

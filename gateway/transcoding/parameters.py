@@ -15,6 +15,7 @@ from gateway.http import errors
 from gateway.transcoding.fields import (
     CONVERSION_ERRORS,
     INT32_MAX,
+    NO_NUL,
     element_of,
     expected,
     is_list,
@@ -113,6 +114,8 @@ class Parameters:
         repeated = parameter is not None and parameter.repeated
         if len(texts) > 1 and not repeated:
             return "must be given once"
+        if any("\0" in text for text in texts):
+            return NO_NUL
         if name in SCOPE:
             found.scope[name] = texts[0]
             return None
@@ -141,12 +144,13 @@ def _take_page(found: Query, text: str) -> str | None:
 
 def pairs_of(query: bytes) -> Mapping[str, list[str]]:
     """The values of a query string by name. Raises INVALID_FIELDS."""
+    if query.count(b"&") >= PARAMETERS_MAX:
+        raise errors.malformed(f"The query string has more than {PARAMETERS_MAX} parameters.")
     try:
         pairs = parse_qsl(
             query.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=PARAMETERS_MAX,
         )
     except ValueError as error:
         raise errors.malformed("The query string cannot be read.") from error

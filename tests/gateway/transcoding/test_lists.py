@@ -153,6 +153,19 @@ async def test_a_page_size_that_is_no_number_is_told_the_sizes_that_are(client, 
     assert body["errors"] == {"page_size": ["must be a whole number from 1 to 100"]}
 
 
+async def test_text_that_no_database_keeps_is_refused_as_in_a_body(client):
+    body = (await client.get(f"{TASKS}?search=%00")).json()
+    assert body["errors"] == {"search": ["must not contain the character U+0000"]}
+
+
+async def test_more_parameters_than_a_query_may_have_are_called_that(client):
+    body = (await client.get(TASKS + "?" + "&".join(["search=a"] * 50))).json()
+    assert body["errors"] == {"search": ["must be given once"]}
+    body = (await client.get(TASKS + "?" + "&".join(["search=a"] * 51))).json()
+    assert (body["code"], body["errors"]) == ("INVALID_FIELDS", {})
+    assert body["error"] == "The query string has more than 50 parameters."
+
+
 async def test_all_bad_parameters_are_named_at_once(client):
     body = (await client.get(f"{TASKS}?page=x&status=y&z=1")).json()
     assert sorted(body["errors"]) == ["page", "status", "z"]
