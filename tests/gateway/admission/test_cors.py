@@ -195,3 +195,14 @@ async def test_what_accounts_allow_is_asked_once_until_they_change():
     assert await origins.allows("a", APP)
     origins.forget("a")
     assert not await origins.allows("a", APP)
+
+
+async def test_an_origin_that_was_refused_is_greeted_as_soon_as_it_is_allowed():
+    accounts = PerAccount(a=[])
+    origins = CachedOrigins(accounts)
+    assert not await origins.is_known(APP)
+    assert not await origins.allows("a", APP)
+    accounts.by_account["a"] = [APP]
+    origins.forget("a")
+    assert await origins.is_known(APP)
+    assert await origins.allows("a", APP)
