@@ -62,9 +62,11 @@ class LineHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without logging's lock: the stream takes a line in one call, under a lock of its own."""
-        if passed := bool(self.filter(record)):
-            self.emit(record)
-        return passed
+        passed = self.filter(record)
+        if passed:
+            # Since Python 3.12 a filter may answer another record, which is written instead.
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record; what cannot be written is told as logging tells it."""

@@ -85,3 +85,12 @@ def test_a_line_does_not_wait_for_the_lock_that_logging_uses(capfdbinary):
         thread.join(timeout=5)
         assert not thread.is_alive()
     assert json.loads(capfdbinary.readouterr().err)["message"] == "written"
+
+
+def test_what_a_filter_answers_is_written(capfdbinary):
+    handler = LineHandler(JsonLines("tasks"))
+    handler.filter = lambda _record: logging.makeLogRecord({"msg": "[redacted]"})
+    assert handler.handle(logging.makeLogRecord({"msg": "secret"}))
+    handler.filter = lambda _record: False
+    assert not handler.handle(logging.makeLogRecord({"msg": "secret"}))
+    assert json.loads(capfdbinary.readouterr().err)["message"] == "[redacted]"
