@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -12,6 +12,7 @@ from chassis import clock
 from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
+from chassis.errors import Forbidden
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
@@ -20,6 +21,7 @@ from gateway.identity.errors import (
     InvalidExpiry,
     KeyEnded,
     KeyRoleTooHigh,
+    OutlivesMaker,
     UnknownSite,
 )
 from gateway.identity.key_format import make_key
@@ -43,8 +45,8 @@ class Keys:
     ) -> tuple[_M, str]:
         """Makes a key; answers it and the secret, which is empty when the call was a repeat.
 
-        Raises KeyRoleTooHigh, InvalidExpiry, UnknownSite, and Forbidden when a caller who is
-        limited to some sites asks for a key that is not.
+        Raises KeyRoleTooHigh, InvalidExpiry, UnknownSite, Forbidden when a caller who is limited
+        to some sites asks for a key that is not, and OutlivesMaker.
         """
         if asked.role not in KEY_ROLES:
             raise KeyRoleTooHigh
@@ -54,7 +56,9 @@ class Keys:
             # Inside, because a repeat is answered even after the time has passed.
             if asked.expire_time is not None and asked.expire_time <= clock.now():
                 raise InvalidExpiry
-            _check_limit(connection, asked, caller)
+            _check_sites(connection, asked, caller)
+            if _outlives(asked.expire_time, connection, caller):
+                raise OutlivesMaker
             key = ApiKey(
                 id=key_id,
                 account_id=caller.account_id,
@@ -67,9 +71,8 @@ class Keys:
                 create_time=clock.now(),
             )
             KeyStore(connection, caller).create(key)
-            told = {"name": key.name, "role": key.role, "limited_site_id": key.limited_site_id}
             AuditStore(connection, caller).record(
-                Deed(action="api_key.created", object_id=key.id, after=told)
+                Deed(action="api_key.created", object_id=key.id, after=_told(key))
             )
             return key
 
@@ -82,7 +85,7 @@ class Keys:
         """Gives a key a new secret; answers it, or an empty one when the call was a repeat.
 
         Former secrets work for the overlap, none longer than it would have. Raises NotFound,
-        KeyEnded.
+        KeyEnded, and Forbidden when the caller is a key that ends before this one.
         """
         made = make_key()
 
@@ -91,6 +94,8 @@ class Keys:
             key = store.locked(key_id)
             if not key.works(now):
                 raise KeyEnded
+            if _outlives(key.expire_time, connection, caller):
+                raise Forbidden("ROLE_FORBIDDEN", "This key ends before the one it would renew.")
             store.rotate(key, made.prefix, made.secret_hash, now, now + overlap)
             AuditStore(connection, caller).record(
                 Deed(
@@ -130,7 +135,24 @@ class Keys:
         return key
 
 
-def _check_limit(connection: Connection, asked: KeyRequest, caller: Caller) -> None:
+def _outlives(end: datetime | None, connection: Connection, caller: Caller) -> bool:
+    """Whether the caller is a key that has ended by then; None is never."""
+    kind, _, key_id = caller.principal.partition(":")
+    own_end = KeyStore(connection, caller).get(key_id).expire_time if kind == "key" else None
+    return own_end is not None and (end is None or end > own_end)
+
+
+def _told(key: ApiKey) -> dict[str, str]:
+    end = key.expire_time.isoformat() if key.expire_time else ""
+    return {
+        "name": key.name,
+        "role": key.role,
+        "limited_site_id": key.limited_site_id,
+        "expire_time": end,
+    }
+
+
+def _check_sites(connection: Connection, asked: KeyRequest, caller: Caller) -> None:
     """A key may not reach further than who makes it."""
     if not asked.limited_site_id:
         require_whole_account(caller)

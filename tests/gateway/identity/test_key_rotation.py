@@ -9,6 +9,7 @@ from writer.identity.v1 import identity_pb2, rotation_pb2
 from chassis import clock
 from chassis.errors import Refusal
 from chassis.ids import new_id
+from chassis.times import to_timestamp
 from gateway.identity.forgetting import Forgetting
 from gateway.identity.schema import retired_secrets
 
@@ -115,3 +116,17 @@ async def test_few_retired_secrets_are_kept_and_none_for_ever(world):
         await Forgetting(world.database).once()
     rows = await world.database.read(lambda c: c.execute(select(retired_secrets)).all())
     assert rows == []
+
+
+async def test_a_key_that_ends_renews_only_what_ends_with_it(world):
+    owner = await world.owner()
+    soon = to_timestamp(clock.now() + timedelta(hours=1))
+    lent = await world.make_key(owner.header, role=identity_pb2.Role.admin, expire_time=soon)
+    header = f"ApiKey {lent.key}"
+    endless = await world.make_key(owner.header)
+    with pytest.raises(Refusal) as caught:
+        await rotate(world, header, endless.id)
+    assert caught.value.reason == "ROLE_FORBIDDEN"
+    assert await world.authenticator.authenticate(f"ApiKey {endless.key}")
+    second = await rotate(world, header, lent.id)
+    assert second.expire_time == lent.expire_time
