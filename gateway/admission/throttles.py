@@ -72,9 +72,7 @@ class Throttles:
 
     def scope_of(self, method: Method, verb: str) -> str:
         """The scope that a route counts in. Raises ContractError for one without a limit."""
-        scope = method.throttle
-        if scope == _SPLIT:
-            scope = "writer_read" if verb in _READS else "writer_write"
+        scope = scope_named(method.throttle, verb)
         if scope not in self._per_minute:
             raise ContractError(f"{method.path} names the unknown throttle {scope!r}")
         return scope
@@ -88,6 +86,13 @@ class Throttles:
         window, into_s = divmod(shifted_s, WINDOW_S)
         used = await self._counter.incr(f"{scope}:{who}:{int(window)}", WINDOW_S)
         return Standing(limit, used, max(1, round(WINDOW_S - into_s)))
+
+
+def scope_named(throttle: str, verb: str) -> str:
+    """The scope that a contract names, for requests with this verb."""
+    if throttle != _SPLIT:
+        return throttle
+    return "writer_read" if verb in _READS else "writer_write"
 
 
 def per_minute(text: str) -> Mapping[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from protobuf import DescEnum, DescField, DescMessage, DescService, Registry
@@ -18,9 +18,9 @@ Path = tuple[int, ...]
 
 
 class Comments:
-    """The leading comments of a descriptor set."""
+    """The leading comments of a descriptor set, in the words of whoever shows them."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, wording: Callable[[str], str] = str) -> None:
         self._texts: dict[str, str] = {}
         described = (DescEnum, DescMessage, DescService)
         files = {desc.file.name: desc.file for desc in registry if isinstance(desc, described)}
@@ -32,7 +32,7 @@ class Comments:
             leading = {tuple(at.path): at.leading_comments for at in info.location}
             for name, path in _elements(proto):
                 if leading.get(path):
-                    self._texts[name] = _paragraphs(leading[path])
+                    self._texts[name] = wording(_paragraphs(leading[path]))
 
     def of(self, name: str) -> str:
         """Comment of the element with this full name, as paragraphs; empty without one."""

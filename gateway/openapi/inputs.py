@@ -205,8 +205,7 @@ def shared_parameters() -> dict[str, Schema]:
             "type": "string",
             "pattern": _KEY,
             "description": "Makes the call repeatable: the same key and body are answered alike, "
-            "another body under the key is refused with `REQUEST_ID_REUSED`. The same as "
-            "`request_id` in a body that has such a field.",
+            "another body under the key is refused with `REQUEST_ID_REUSED`.",
         },
     )
     scope = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.admission.throttles import PER_MINUTE, scope_named
 from gateway.contracts import Binding, Contracts
 from gateway.openapi import codes
 from gateway.openapi.comments import Comments
@@ -12,6 +13,7 @@ from gateway.openapi.names import operation_id, tag
 from gateway.openapi.responses import Answers
 from gateway.openapi.rules import Schema
 from gateway.openapi.schemas import Schemas
+from gateway.openapi.wording import Wording
 
 _EMPTY = "google.protobuf.Empty"
 _SAID = {
@@ -28,11 +30,11 @@ class Operations:
     """Describes the bindings of a set of contracts."""
 
     def __init__(self, contracts: Contracts, bindings: Iterable[Binding]) -> None:
-        self._comments = Comments(contracts.registry)
+        self.bindings = list(bindings)
+        self._comments = Comments(contracts.registry, Wording(self.bindings))
         self.schemas = Schemas(contracts, self._comments)
         self.answers = Answers(self.schemas)
         self._inputs = Inputs(contracts, self.schemas)
-        self.bindings = list(bindings)
         self._of_resource = _by_resource(self.bindings)
 
     def tags(self) -> list[Schema]:
@@ -60,7 +62,7 @@ class Operations:
         operation["x-access"] = method.access
         operation["x-roles"] = [] if method.access == "public" else codes.roles(method.level)
         if method.throttle:
-            operation["x-throttle-scope"] = method.throttle
+            operation["x-throttle-scope"] = scope_named(method.throttle, binding.verb)
         return operation
 
     def _responses(self, binding: Binding, comment: str) -> dict[str, Schema]:
@@ -112,5 +114,6 @@ def _described(binding: Binding, comment: str) -> str:
     else:
         parts.append(f"Roles: {', '.join(codes.roles(method.level))}.")
     if method.throttle:
-        parts.append(f"Throttle scope: `{method.throttle}`.")
+        scope = scope_named(method.throttle, binding.verb)
+        parts.append(f"Throttle: `{scope}`, by default {PER_MINUTE[scope]} a minute.")
     return "\n\n".join(part for part in parts if part)

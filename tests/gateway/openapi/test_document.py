@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from openapi_spec_validator import validate
+from protobuf import DescService
 
 from chassis.errors import InvalidFields, Kind
 from gateway.http import edge, errors, protocol
@@ -153,6 +154,9 @@ def test_roles_throttles_and_security_follow_the_policy(operations):
     create, login = operations["create_budget"], operations["login"]
     assert create["x-roles"] == ["admin", "owner", "developer", "system_bot"]
     assert create["x-throttle-scope"] == "billing"
+    assert "Throttle: `billing`, by default 30 a minute." in create["description"]
+    assert operations["list_tasks"]["x-throttle-scope"] == "writer_read"
+    assert operations["create_task"]["x-throttle-scope"] == "writer_write"
     assert create["security"] == [{"accessToken": []}, {"apiKey": []}]
     assert login["security"] == []
     assert "Needs no credentials." in login["description"]
@@ -278,6 +282,35 @@ def test_every_word_in_capitals_of_a_comment_is_a_known_reason(contracts):
         if "_" in word and word not in codes.CODES
     }
     assert unknown == set()
+
+
+def test_the_document_speaks_of_what_rest_has(document, contracts):
+    methods = {
+        method.name
+        for service in contracts.registry
+        if isinstance(service, DescService)
+        for method in service.methods
+    }
+    compounds = [name for name in methods if re.fullmatch(r"([A-Z][a-z0-9]*){2,}", name)]
+    assert len(compounds) > 50
+    elsewhere = re.compile(rf"\b({'|'.join(compounds)})\b|`(request_id|order_by|update_mask|skip)`")
+    texts = list(described(document))
+    assert len(texts) > 500
+    assert [text for text in texts if elsewhere.search(text)] == []
+    assert "Adds up the records that `list_usage` lists under the same filters" in texts
+
+
+def described(element):
+    """Every text for people in a part of the document."""
+    if isinstance(element, list):
+        for each in element:
+            yield from described(each)
+    if isinstance(element, dict):
+        for name, value in element.items():
+            if name in ("description", "summary") and isinstance(value, str):
+                yield value
+            else:
+                yield from described(value)
 
 
 def raised_reasons():

@@ -54,7 +54,7 @@ class UsageRecord(_message.Message):
     completion_tokens: _builtins.int
     """Tokens received."""
     provider_cost_micro_usd: _builtins.int
-    """What the provider charged in millionths of a US dollar, as CommitReservation reported it;
+    """What the provider charged in millionths of a US dollar, as was reported with the charge;
     absent when unknown, as it is for work that was reported by an event.
     """
     object_id: _builtins.str
