@@ -16,10 +16,13 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from chassis import clock
 from chassis.settings import SettingsError
 
 CHUNK_BYTES = 64 * 1024
 """Largest piece that is sent on at once."""
+WRITING_S = 10.0
+"""Nobody is still writing a picture then; a delivery is repeated later than that."""
 
 
 class FileGoneError(Exception):
@@ -67,7 +70,8 @@ class Files:
                 if entry["path"] != key:
                     await self.delete(entry["path"])
         if self._folder:
-            await asyncio.to_thread(_remove_parts, self._folder / prefix)
+            before = clock.now().timestamp() - WRITING_S
+            await asyncio.to_thread(_remove_parts, self._folder / prefix, before)
 
 
 async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
@@ -77,10 +81,16 @@ async def _pieces(found: obstore.GetResult) -> AsyncIterator[bytes]:
             yield bytes(whole[start : start + CHUNK_BYTES])
 
 
-def _remove_parts(folder: Path) -> None:
-    """Removes files that were being written; the local store never lists them."""
+def _remove_parts(folder: Path, before: float) -> None:
+    """Removes files that nobody is writing any more; the local store never lists them.
+
+    A younger one is a twin's, whose delivery came at the same time.
+    """
     for part in folder.glob("*.png#*"):
-        part.unlink(missing_ok=True)
+        # Its writer may finish it right now.
+        with suppress(FileNotFoundError):
+            if part.stat().st_mtime < before:
+                part.unlink()
 
 
 def _folder(url: str) -> Path | None:
