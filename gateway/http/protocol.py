@@ -142,8 +142,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header; what comes behind the body (trailers) nobody has asked for."""
-        if self._arriving.place is not Place.BODY:
-            super().on_header(name, value)
+        if self._arriving.place is Place.BODY:
+            return
+        super().on_header(name, value)
+        if len(self.headers) > self._bounds.headers:
+            # Not only where the request is handled: each takes far more memory than its bytes.
+            self._refusal = errors.too_many_headers(self._bounds.headers)
+            raise ValueError(self._refusal.reason)
 
     def on_body(self, body: bytes) -> None:
         """Hands the body on; what is not body is bounded by what is."""

@@ -180,3 +180,11 @@ async def test_a_body_is_read_as_its_framing_says(stack, framing, body, found):
     async with serving(stack.app) as port:
         status, _, answer = parsed(await exchange(port, POST + CLOSE + framing + b"\r\n" + body))
     assert (status, answer["code"]) == found
+
+
+async def test_headers_are_counted_while_they_come(stack, lines):
+    async with serving(stack.app, headers=20) as port:
+        status, headers, body = parsed(await exchange(port, GET, b"a:\r\n" * 30))
+    assert (status, body["code"], headers["connection"]) == (431, "HEADERS_TOO_LARGE", "close")
+    assert body["error"] == "There are more than 20 headers."
+    assert [line.status for line in lines()] == [431]
