@@ -26,4 +26,6 @@ def caller_of(principal: Principal, scope: Scope) -> Caller:
         allowed_sites=principal.allowed_sites,
         acting_for=principal.acting_for,
         session_id=principal.session_id,
+        # A person's token ends, too, but people come back.
+        key_end=principal.expire_time if principal.principal.startswith("key:") else None,
     )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from chassis.caller import Caller
 from chassis.database import Database
+from chassis.errors import Forbidden
 from chassis.replies import Reply
 from gateway.identity.domain import RANKS, Role, rank_within
 from gateway.identity.errors import NotAPerson, RoleTooHigh
@@ -25,6 +26,12 @@ def require_rank(caller: Caller, *roles: Role) -> None:
     rank = rank_within(caller.role, acting=bool(caller.acting_for))
     if any(RANKS[role] > rank for role in roles):
         raise RoleTooHigh
+
+
+def require_lasting(caller: Caller) -> None:
+    """Raises Forbidden for a key that ends: whom it lets in would stay."""
+    if caller.key_end is not None:
+        raise Forbidden("ROLE_FORBIDDEN", "A key that ends cannot let people in, who would stay.")
 
 
 def user_id_of(caller: Caller) -> str:

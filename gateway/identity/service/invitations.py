@@ -35,7 +35,7 @@ from gateway.identity.errors import (
     UnknownSite,
 )
 from gateway.identity.passwords import Passwords
-from gateway.identity.service.common import once, require_rank
+from gateway.identity.service.common import once, require_lasting, require_rank
 from gateway.identity.service.sessions import Sessions
 from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.audit import AuditStore
@@ -62,6 +62,7 @@ class Invitations:
         Raises Forbidden, RoleTooHigh, AlreadyExists, EmailTaken, UnknownSite.
         """
         require_whole_account(caller)
+        require_lasting(caller)
         require_rank(caller, asked.role)
         invitation_id, secret = new_id(), one_time.new_secret()
         email = normal_email(asked.email)

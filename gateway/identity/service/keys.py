@@ -57,7 +57,7 @@ class Keys:
             if asked.expire_time is not None and asked.expire_time <= clock.now():
                 raise InvalidExpiry
             _check_sites(connection, asked, caller)
-            if _outlives(asked.expire_time, connection, caller):
+            if _outlives(asked.expire_time, caller):
                 raise OutlivesMaker
             key = ApiKey(
                 id=key_id,
@@ -94,7 +94,7 @@ class Keys:
             key = store.locked(key_id)
             if not key.works(now):
                 raise KeyEnded
-            if _outlives(key.expire_time, connection, caller):
+            if _outlives(key.expire_time, caller):
                 raise Forbidden("ROLE_FORBIDDEN", "This key ends before the one it would renew.")
             store.rotate(key, made.prefix, made.secret_hash, now, now + overlap)
             AuditStore(connection, caller).record(
@@ -135,11 +135,9 @@ class Keys:
         return key
 
 
-def _outlives(end: datetime | None, connection: Connection, caller: Caller) -> bool:
+def _outlives(end: datetime | None, caller: Caller) -> bool:
     """Whether the caller is a key that has ended by then; None is never."""
-    kind, _, key_id = caller.principal.partition(":")
-    own_end = KeyStore(connection, caller).get(key_id).expire_time if kind == "key" else None
-    return own_end is not None and (end is None or end > own_end)
+    return caller.key_end is not None and (end is None or end > caller.key_end)
 
 
 def _told(key: ApiKey) -> dict[str, str]:

@@ -24,6 +24,7 @@ from gateway.identity.domain import (
 from gateway.identity.errors import LastOwner, TooManySites, UnknownSite
 from gateway.identity.service.common import (
     OnChange,
+    require_lasting,
     require_rank,
     user_id_of,
 )
@@ -68,7 +69,12 @@ class Users:
     async def update_user(
         self, user_id: str, changes: dict[str, Any], etag: str, caller: Caller
     ) -> User:
-        """Changes name or role. Raises NotFound, EtagMismatch, RoleTooHigh, LastOwner."""
+        """Changes name or role.
+
+        Raises NotFound, EtagMismatch, RoleTooHigh, LastOwner, Forbidden.
+        """
+        if "role" in changes:
+            require_lasting(caller)
 
         def change(connection: Connection, user: User) -> User:
             etags.require(etag, "user", user.revision, user.guarded)
@@ -118,7 +124,8 @@ class Users:
         return await self._changed(user_id, caller, change)
 
     async def reactivate_user(self, user_id: str, caller: Caller) -> User:
-        """Lets a user log in again. Raises NotFound, RoleTooHigh."""
+        """Lets a user log in again. Raises NotFound, RoleTooHigh, Forbidden."""
+        require_lasting(caller)
 
         def change(connection: Connection, user: User) -> User:
             if user.deactivate_time is None:
@@ -132,7 +139,8 @@ class Users:
         return await self._changed(user_id, caller, change)
 
     async def add_site_access(self, user_id: str, site_id: str, caller: Caller) -> User:
-        """Lets a user see a site. Raises NotFound, RoleTooHigh, TooManySites."""
+        """Lets a user see a site. Raises NotFound, RoleTooHigh, TooManySites, Forbidden."""
+        require_lasting(caller)
 
         def change(connection: Connection, user: User) -> User:
             store, now = UserStore(connection, caller), clock.now()

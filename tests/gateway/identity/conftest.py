@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -37,7 +37,7 @@ from chassis.outbox import Outbox
 from chassis.process import Host
 from chassis.server import Server
 from chassis.settings import Settings
-from gateway.admission.principals import ActingRequest
+from gateway.admission.principals import NO_SCOPE, ActingRequest
 from gateway.identity import passwords
 from gateway.identity.domain import OpenSession, Role, User
 from gateway.identity.schema import accounts, metadata, site_access, users
@@ -46,6 +46,7 @@ from gateway.identity.signing_keys import SigningKeys
 from gateway.identity.store.sessions import SessionStore
 from gateway.identity.tokens import AccessTokens
 from gateway.identity.wiring import wire_identity
+from gateway.upstream.callers import caller_of
 
 PASSWORD = "correct horse battery"
 STUBS = [
@@ -105,16 +106,7 @@ class World:
 
     async def caller(self, authorization, **choice):
         who = await self.authenticator.authenticate(authorization)
-        return Caller(
-            issuer="gateway",
-            principal=who.principal,
-            account_id=who.account_id,
-            role=who.role,
-            allowed_sites=who.allowed_sites,
-            session_id=who.session_id,
-            acting_for=who.acting_for,
-            **choice,
-        )
+        return replace(caller_of(who, NO_SCOPE), **choice)
 
     async def call(self, method, request, authorization=None, *, address="", **choice):
         """Calls one method of any service; without a credential as anonymous."""
@@ -189,14 +181,7 @@ class World:
         }
         own = await self.authenticator.authenticate(operator.header)
         who = await self.identity.acting.act(own, ActingRequest(**(asked | changes)))
-        return Caller(
-            issuer="gateway",
-            principal=who.principal,
-            account_id=who.account_id,
-            role=who.role,
-            allowed_sites=who.allowed_sites,
-            acting_for=who.acting_for,
-        )
+        return caller_of(who, NO_SCOPE)
 
     async def audit(self, header, **wanted):
         """What the audit log of an account says, newest first."""

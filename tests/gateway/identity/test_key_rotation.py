@@ -130,3 +130,18 @@ async def test_a_key_that_ends_renews_only_what_ends_with_it(world):
     assert await world.authenticator.authenticate(f"ApiKey {endless.key}")
     second = await rotate(world, header, lent.id)
     assert second.expire_time == lent.expire_time
+
+
+async def test_a_former_secret_renews_nothing_and_makes_nothing_that_stays(world):
+    owner = await world.owner()
+    first = await world.make_key(owner.header, role=identity_pb2.Role.admin)
+    second = await rotate(world, owner.header, first.id, overlap_s=HOUR_S)
+    former = f"ApiKey {first.key}"
+    with pytest.raises(Refusal) as caught:
+        await rotate(world, former, first.id)
+    assert caught.value.reason == "ROLE_FORBIDDEN"
+    with pytest.raises(Refusal) as caught:
+        await world.make_key(former)
+    assert caught.value.reason == "INVALID_FIELDS"
+    third = await rotate(world, f"ApiKey {second.key}", first.id)
+    assert await answer(world, third.key) == ""

@@ -42,7 +42,7 @@ class BudgetServiceStub:
     """Sets a ceiling for a site, an API key or a run.
 
     What was reserved and charged in the running month before counts. Idempotent with a
-    `request_id`: the same id and body answer the same budget for 30 days, another body is refused
+    `request_id`: the same request answers the same budget for 30 days, another body is refused
     with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
     thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
     limited to some with SITE_FORBIDDEN.
@@ -77,7 +77,7 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     """Sets a ceiling for a site, an API key or a run.
 
     What was reserved and charged in the running month before counts. Idempotent with a
-    `request_id`: the same id and body answer the same budget for 30 days, another body is refused
+    `request_id`: the same request answers the same budget for 30 days, another body is refused
     with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
     thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
     limited to some with SITE_FORBIDDEN.
@@ -115,7 +115,7 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sets a ceiling for a site, an API key or a run.
 
         What was reserved and charged in the running month before counts. Idempotent with a
-        `request_id`: the same id and body answer the same budget for 30 days, another body is refused
+        `request_id`: the same request answers the same budget for 30 days, another body is refused
         with REQUEST_ID_REUSED. Refuses a second budget of the same thing with ALREADY_EXISTS. The
         thing's own existence is not checked. Refuses anything but one of its sites to a caller who is
         limited to some with SITE_FORBIDDEN.

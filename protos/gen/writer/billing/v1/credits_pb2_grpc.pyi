@@ -70,7 +70,7 @@ class CreditServiceStub:
 
     What burned last comes back first. What came from a grant that has ended since comes back
     as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
-    the same request answers the same transaction, another under the same id is refused with
+    the same request answers the same transaction, another under it is refused with
     REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
     transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
     """
@@ -125,7 +125,7 @@ class CreditServiceAsyncStub(CreditServiceStub):
 
     What burned last comes back first. What came from a grant that has ended since comes back
     as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
-    the same request answers the same transaction, another under the same id is refused with
+    the same request answers the same transaction, another under it is refused with
     REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
     transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
     """
@@ -213,7 +213,7 @@ class CreditServiceServicer(metaclass=_abc_1.ABCMeta):
 
         What burned last comes back first. What came from a grant that has ended since comes back
         as a new grant of the same priority that lasts 30 days. Idempotent by `request_id`, for ever:
-        the same request answers the same transaction, another under the same id is refused with
+        the same request answers the same transaction, another under it is refused with
         REQUEST_ID_REUSED. Refuses more than is left to refund with REFUND_EXCEEDS_CHARGE, a
         transaction that is no deduction with INVALID_TRANSITION, an unknown one with NOT_FOUND.
         """

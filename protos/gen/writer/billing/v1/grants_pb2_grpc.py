@@ -72,7 +72,7 @@ class GrantServiceServicer:
         """Grants credits that were bought or that an operator adds.
 
         Idempotent by `request_id`, for ever: the same request answers the same grant as it stands
-        now, another under the same id is refused with REQUEST_ID_REUSED. Refuses another type, an
+        now, another under it is refused with REQUEST_ID_REUSED. Refuses another type, an
         expiry that has passed, and more credits than an account can hold with INVALID_FIELDS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -45,7 +45,7 @@ class GrantServiceStub:
     """Grants credits that were bought or that an operator adds.
 
     Idempotent by `request_id`, for ever: the same request answers the same grant as it stands
-    now, another under the same id is refused with REQUEST_ID_REUSED. Refuses another type, an
+    now, another under it is refused with REQUEST_ID_REUSED. Refuses another type, an
     expiry that has passed, and more credits than an account can hold with INVALID_FIELDS.
     """
     RevokeGrant: _grpc.UnaryUnaryMultiCallable[_grants_pb2.RevokeGrantRequest, _grants_pb2.Grant]
@@ -72,7 +72,7 @@ class GrantServiceAsyncStub(GrantServiceStub):
     """Grants credits that were bought or that an operator adds.
 
     Idempotent by `request_id`, for ever: the same request answers the same grant as it stands
-    now, another under the same id is refused with REQUEST_ID_REUSED. Refuses another type, an
+    now, another under it is refused with REQUEST_ID_REUSED. Refuses another type, an
     expiry that has passed, and more credits than an account can hold with INVALID_FIELDS.
     """
     RevokeGrant: _aio.UnaryUnaryMultiCallable[_grants_pb2.RevokeGrantRequest, _grants_pb2.Grant]  # type: ignore[assignment]
@@ -108,7 +108,7 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         """Grants credits that were bought or that an operator adds.
 
         Idempotent by `request_id`, for ever: the same request answers the same grant as it stands
-        now, another under the same id is refused with REQUEST_ID_REUSED. Refuses another type, an
+        now, another under it is refused with REQUEST_ID_REUSED. Refuses another type, an
         expiry that has passed, and more credits than an account can hold with INVALID_FIELDS.
         """
 

@@ -81,7 +81,7 @@ class IdentityServiceServicer:
         """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
         Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
-        as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
+        as a login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,7 @@ class IdentityServiceServicer:
     def RotateApiKey(self, request, context):
         """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
         for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN when a key that ends before it asks.
+        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

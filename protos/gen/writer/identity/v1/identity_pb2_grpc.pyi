@@ -38,7 +38,7 @@ class IdentityServiceStub:
     """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
     Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
-    as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
+    as a login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]
     """Exchanges an address and a password for a session.
@@ -58,7 +58,7 @@ class IdentityServiceStub:
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_rotation_pb2.RotateApiKeyRequest, _identity_pb2.ApiKey]
     """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
     for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN when a key that ends before it asks.
+    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]
     """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
@@ -72,7 +72,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
     Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
-    as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
+    as a login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
     """
     Login: _aio.UnaryUnaryMultiCallable[_identity_pb2.LoginRequest, _identity_pb2.Session]  # type: ignore[assignment]
     """Exchanges an address and a password for a session.
@@ -92,7 +92,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_rotation_pb2.RotateApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
     """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
     for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN when a key that ends before it asks.
+    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
     """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
@@ -109,7 +109,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates an account with its owner, a first site and its first sector, on the plan `free`.
 
         Idempotent with a `request_id`, for one address: a repeat is a login to the same account, limited
-        as Login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
+        as a login is; REQUEST_ID_REUSED for another password. ALREADY_EXISTS when the address is taken.
         """
 
     @_abc_1.abstractmethod
@@ -159,7 +159,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
         """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
         for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN when a key that ends before it asks.
+        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
         """
 
     @_abc_1.abstractmethod

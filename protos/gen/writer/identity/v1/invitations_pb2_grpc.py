@@ -68,7 +68,7 @@ class InvitationServiceServicer:
         Idempotent with a `request_id`; a repeat answers without the token. A new invitation of the same
         address ends the one before. ROLE_FORBIDDEN for a role above the caller's own, ALREADY_EXISTS for
         the address of a user, INVALID_FIELDS for an unknown site, SITE_FORBIDDEN for a caller who is
-        limited to some sites, as in all methods here but AcceptInvitation.
+        limited to some sites, as of all that is about invitations but AcceptInvitation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,7 +94,7 @@ class InvitationServiceServicer:
         """Makes the invited user and logs them in.
 
         A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
-        RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+        RATE_LIMITED where a login is. UNAUTHENTICATED also for a token that is unknown or revoked,
         TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
         elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
         """

@@ -40,7 +40,7 @@ class InvitationServiceStub:
     Idempotent with a `request_id`; a repeat answers without the token. A new invitation of the same
     address ends the one before. ROLE_FORBIDDEN for a role above the caller's own, ALREADY_EXISTS for
     the address of a user, INVALID_FIELDS for an unknown site, SITE_FORBIDDEN for a caller who is
-    limited to some sites, as in all methods here but AcceptInvitation.
+    limited to some sites, as of all that is about invitations but AcceptInvitation.
     """
     ListInvitations: _grpc.UnaryUnaryMultiCallable[_invitations_pb2.ListInvitationsRequest, _invitations_pb2.ListInvitationsResponse]
     """Lists invitations without their tokens, newest first. Changes nothing. PAGE_TOKEN_INVALID for a
@@ -54,7 +54,7 @@ class InvitationServiceStub:
     """Makes the invited user and logs them in.
 
     A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
-    RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+    RATE_LIMITED where a login is. UNAUTHENTICATED also for a token that is unknown or revoked,
     TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
     elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
     """
@@ -70,7 +70,7 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     Idempotent with a `request_id`; a repeat answers without the token. A new invitation of the same
     address ends the one before. ROLE_FORBIDDEN for a role above the caller's own, ALREADY_EXISTS for
     the address of a user, INVALID_FIELDS for an unknown site, SITE_FORBIDDEN for a caller who is
-    limited to some sites, as in all methods here but AcceptInvitation.
+    limited to some sites, as of all that is about invitations but AcceptInvitation.
     """
     ListInvitations: _aio.UnaryUnaryMultiCallable[_invitations_pb2.ListInvitationsRequest, _invitations_pb2.ListInvitationsResponse]  # type: ignore[assignment]
     """Lists invitations without their tokens, newest first. Changes nothing. PAGE_TOKEN_INVALID for a
@@ -84,7 +84,7 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     """Makes the invited user and logs them in.
 
     A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
-    RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+    RATE_LIMITED where a login is. UNAUTHENTICATED also for a token that is unknown or revoked,
     TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
     elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
     """
@@ -103,7 +103,7 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         Idempotent with a `request_id`; a repeat answers without the token. A new invitation of the same
         address ends the one before. ROLE_FORBIDDEN for a role above the caller's own, ALREADY_EXISTS for
         the address of a user, INVALID_FIELDS for an unknown site, SITE_FORBIDDEN for a caller who is
-        limited to some sites, as in all methods here but AcceptInvitation.
+        limited to some sites, as of all that is about invitations but AcceptInvitation.
         """
 
     @_abc_1.abstractmethod
@@ -135,7 +135,7 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes the invited user and logs them in.
 
         A token makes one user; a repeat is a login of that user: UNAUTHENTICATED for another password,
-        RATE_LIMITED where Login is. UNAUTHENTICATED also for a token that is unknown or revoked,
+        RATE_LIMITED where a login is. UNAUTHENTICATED also for a token that is unknown or revoked,
         TOKEN_EXPIRED after seven days, ALREADY_EXISTS when the address has become that of a user
         elsewhere, ACCOUNT_INACTIVE for a suspended or cancelled account.
         """

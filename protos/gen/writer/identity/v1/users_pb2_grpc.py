@@ -84,7 +84,7 @@ class UserServiceServicer:
 
     def GetUser(self, request, context):
         """Returns one user. Changes nothing. NOT_FOUND also for another account's; SITE_FORBIDDEN for a
-        caller who is limited to some sites, as in all methods here but UpdateMe.
+        caller who is limited to some sites, as of all that is about users but UpdateMe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

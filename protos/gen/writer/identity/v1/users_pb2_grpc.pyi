@@ -36,7 +36,7 @@ class UserServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     GetUser: _grpc.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _identity_pb2.User]
     """Returns one user. Changes nothing. NOT_FOUND also for another account's; SITE_FORBIDDEN for a
-    caller who is limited to some sites, as in all methods here but UpdateMe.
+    caller who is limited to some sites, as of all that is about users but UpdateMe.
     """
     ListUsers: _grpc.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]
     """Lists the users of the account, newest first. Changes nothing. PAGE_TOKEN_INVALID for a token of
@@ -84,7 +84,7 @@ class UserServiceAsyncStub(UserServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetUser: _aio.UnaryUnaryMultiCallable[_users_pb2.GetUserRequest, _identity_pb2.User]  # type: ignore[assignment]
     """Returns one user. Changes nothing. NOT_FOUND also for another account's; SITE_FORBIDDEN for a
-    caller who is limited to some sites, as in all methods here but UpdateMe.
+    caller who is limited to some sites, as of all that is about users but UpdateMe.
     """
     ListUsers: _aio.UnaryUnaryMultiCallable[_users_pb2.ListUsersRequest, _users_pb2.ListUsersResponse]  # type: ignore[assignment]
     """Lists the users of the account, newest first. Changes nothing. PAGE_TOKEN_INVALID for a token of
@@ -135,7 +135,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.User, _abc.Awaitable[_identity_pb2.User]]:
         """Returns one user. Changes nothing. NOT_FOUND also for another account's; SITE_FORBIDDEN for a
-        caller who is limited to some sites, as in all methods here but UpdateMe.
+        caller who is limited to some sites, as of all that is about users but UpdateMe.
         """
 
     @_abc_1.abstractmethod

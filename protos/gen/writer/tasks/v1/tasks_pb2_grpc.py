@@ -64,7 +64,7 @@ class TaskServiceServicer:
     def CreateTask(self, request, context):
         """Creates a task in the caller's site and sector.
 
-        Idempotent with a `request_id`: the same id and body answer the stored task, another
+        Idempotent with a `request_id`: the same request answers the stored task, another
         body is refused with REQUEST_ID_REUSED. Refuses a cluster or taxonomy term that does
         not exist in the same site and sector (INVALID_FIELDS).
         """

@@ -36,7 +36,7 @@ class TaskServiceStub:
     CreateTask: _grpc.UnaryUnaryMultiCallable[_tasks_pb2.CreateTaskRequest, _tasks_pb2.Task]
     """Creates a task in the caller's site and sector.
 
-    Idempotent with a `request_id`: the same id and body answer the stored task, another
+    Idempotent with a `request_id`: the same request answers the stored task, another
     body is refused with REQUEST_ID_REUSED. Refuses a cluster or taxonomy term that does
     not exist in the same site and sector (INVALID_FIELDS).
     """
@@ -59,7 +59,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     CreateTask: _aio.UnaryUnaryMultiCallable[_tasks_pb2.CreateTaskRequest, _tasks_pb2.Task]  # type: ignore[assignment]
     """Creates a task in the caller's site and sector.
 
-    Idempotent with a `request_id`: the same id and body answer the stored task, another
+    Idempotent with a `request_id`: the same request answers the stored task, another
     body is refused with REQUEST_ID_REUSED. Refuses a cluster or taxonomy term that does
     not exist in the same site and sector (INVALID_FIELDS).
     """
@@ -85,7 +85,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tasks_pb2.Task, _abc.Awaitable[_tasks_pb2.Task]]:
         """Creates a task in the caller's site and sector.
 
-        Idempotent with a `request_id`: the same id and body answer the stored task, another
+        Idempotent with a `request_id`: the same request answers the stored task, another
         body is refused with REQUEST_ID_REUSED. Refuses a cluster or taxonomy term that does
         not exist in the same site and sector (INVALID_FIELDS).
         """
