@@ -67,6 +67,20 @@ class Entrance:
             return await self._act(principal, exchange, method)
         return principal
 
+    async def confirm(self, principal: Principal, exchange: Exchange, method: Method) -> Principal:
+        """The principal that was admitted, as it is once the body is there.
+
+        A body may take its time, in which the credential ends or may do less. Raises a refusal.
+        """
+        if principal is ANONYMOUS:
+            return principal
+        present = await self.identify(exchange)
+        access.require(present.role, method.level)
+        if not principal.acting_for:
+            return present
+        exchange.account_id = principal.account_id
+        return principal
+
     async def identify(self, exchange: Exchange) -> Principal:
         """Who makes the request, uncounted: what lasts asks again while it lasts."""
         sent = exchange.headers.get(b"authorization")

@@ -85,6 +85,7 @@ class Endpoint:
         body = b""
         if self.binder.takes_body:
             body = await bodies.read_body(scope, receive, self._around.bounds)
+            principal = await self._around.entrance.confirm(principal, exchange, self.method)
         bound = self.binder.bind(
             scope[PATH_PARAMETERS], scope["query_string"], exchange.headers, body
         )

@@ -236,3 +236,17 @@ async def test_what_follows_may_not_be_a_request_and_the_connection_ends(
     status, headers, _ = parsed(found)
     assert (status, headers["connection"]) == (answered, "close")
     assert found.count(b"HTTP/1.1") == 1
+
+
+async def test_a_credential_that_ends_while_the_body_comes_has_ended(stack):
+    stack.backend.answers["GenerateContent"] = runs_pb2.Run(id="r")
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WRITE[:-1].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        await wait_for(lambda: stack.credentials.asked)
+        del stack.credentials.known["Bearer owner"]
+        writer.write(WRITE[-1:])
+        ((status, _, body),) = await answers(reader)
+        writer.close()
+    assert (status, body["code"]) == (401, "UNAUTHENTICATED")
+    assert stack.backend.heard == []
