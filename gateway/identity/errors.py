@@ -172,14 +172,6 @@ class InvalidExpiry(InvalidFields):
         super().__init__(Violation("api_key.expire_time", "must be a time in the future"))
 
 
-class OutlivesMaker(InvalidFields):
-    """What a key that ends makes would work when it has ended."""
-
-    def __init__(self) -> None:
-        text = "must be given, and no later than the end of the key that makes this one"
-        super().__init__(Violation("api_key.expire_time", text))
-
-
 class TooManyPasswords(Unavailable):
     """More passwords are waiting to be checked than can be in useful time."""
 

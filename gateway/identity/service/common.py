@@ -29,9 +29,10 @@ def require_rank(caller: Caller, *roles: Role) -> None:
 
 
 def require_lasting(caller: Caller) -> None:
-    """Raises Forbidden for a key that ends: whom it lets in would stay."""
+    """Raises Forbidden for a key that ends, or a former secret: who it lets in would stay."""
     if caller.key_end is not None:
-        raise Forbidden("ROLE_FORBIDDEN", "A key that ends cannot let people in, who would stay.")
+        text = "A key that ends, or a former secret, lets no key and nobody in: they would stay."
+        raise Forbidden("ROLE_FORBIDDEN", text)
 
 
 def user_id_of(caller: Caller) -> str:

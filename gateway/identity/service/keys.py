@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -12,7 +12,6 @@ from chassis import clock
 from chassis.access import require_whole_account
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.errors import Forbidden
 from chassis.ids import new_id
 from chassis.pages import PageQuery
 from chassis.replies import Reply
@@ -21,11 +20,10 @@ from gateway.identity.errors import (
     InvalidExpiry,
     KeyEnded,
     KeyRoleTooHigh,
-    OutlivesMaker,
     UnknownSite,
 )
 from gateway.identity.key_format import make_key
-from gateway.identity.service.common import OnChange, once
+from gateway.identity.service.common import OnChange, once, require_lasting
 from gateway.identity.store.audit import AuditStore
 from gateway.identity.store.keys import KeyStore
 from gateway.identity.store.sites import SiteStore
@@ -46,8 +44,9 @@ class Keys:
         """Makes a key; answers it and the secret, which is empty when the call was a repeat.
 
         Raises KeyRoleTooHigh, InvalidExpiry, UnknownSite, Forbidden when a caller who is limited
-        to some sites asks for a key that is not, and OutlivesMaker.
+        to some sites asks for a key that is not, or is a key that ends.
         """
+        require_lasting(caller)
         if asked.role not in KEY_ROLES:
             raise KeyRoleTooHigh
         key_id, made = new_id(), make_key()
@@ -57,8 +56,6 @@ class Keys:
             if asked.expire_time is not None and asked.expire_time <= clock.now():
                 raise InvalidExpiry
             _check_sites(connection, asked, caller)
-            if _outlives(asked.expire_time, caller):
-                raise OutlivesMaker
             key = ApiKey(
                 id=key_id,
                 account_id=caller.account_id,
@@ -85,8 +82,9 @@ class Keys:
         """Gives a key a new secret; answers it, or an empty one when the call was a repeat.
 
         Former secrets work for the overlap, none longer than it would have. Raises NotFound,
-        KeyEnded, and Forbidden when the caller is a key that ends before this one.
+        KeyEnded, and Forbidden when the caller is a key that ends.
         """
+        require_lasting(caller)
         made = make_key()
 
         def rotate(connection: Connection) -> ApiKey:
@@ -94,8 +92,6 @@ class Keys:
             key = store.locked(key_id)
             if not key.works(now):
                 raise KeyEnded
-            if _outlives(key.expire_time, caller):
-                raise Forbidden("ROLE_FORBIDDEN", "This key ends before the one it would renew.")
             store.rotate(key, made.prefix, made.secret_hash, now, now + overlap)
             AuditStore(connection, caller).record(
                 Deed(
@@ -133,11 +129,6 @@ class Keys:
         key = await self._database.write(work)
         self._on_change(caller.account_id)
         return key
-
-
-def _outlives(end: datetime | None, caller: Caller) -> bool:
-    """Whether the caller is a key that has ended by then; None is never."""
-    return caller.key_end is not None and (end is None or end > caller.key_end)
 
 
 def _told(key: ApiKey) -> dict[str, str]:

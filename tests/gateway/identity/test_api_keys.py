@@ -235,19 +235,17 @@ async def _last_use(world):
     )
 
 
-async def test_a_key_that_ends_makes_no_key_that_works_longer(world):
+async def test_a_key_that_ends_makes_no_key(world):
     owner = await world.owner()
     soon = clock.now() + timedelta(hours=1)
     lent = await world.make_key(owner.header, role=ROLE.admin, expire_time=to_timestamp(soon))
-    header = f"ApiKey {lent.key}"
-    for end in (None, to_timestamp(soon + timedelta(seconds=1))):
+    for end in (None, to_timestamp(soon)):
         with pytest.raises(Refusal) as caught:
-            await world.make_key(header, expire_time=end)
-        assert [violation.field for violation in caught.value.violations] == ["api_key.expire_time"]
-    child = await world.make_key(header, expire_time=to_timestamp(soon))
+            await world.make_key(f"ApiKey {lent.key}", expire_time=end)
+        assert caught.value.reason == "ROLE_FORBIDDEN"
     listed = await world.call("ListApiKeys", identity_pb2.ListApiKeysRequest(), owner.header)
-    assert {key.id for key in listed.api_keys} == {lent.id, child.id}
+    assert [key.id for key in listed.api_keys] == [lent.id]
     ends = [
-        entry.after["expire_time"] for entry in await world.audit(owner.header, object_id=child.id)
+        entry.after["expire_time"] for entry in await world.audit(owner.header, object_id=lent.id)
     ]
     assert ends == [soon.isoformat()]

@@ -118,30 +118,24 @@ async def test_few_retired_secrets_are_kept_and_none_for_ever(world):
     assert rows == []
 
 
-async def test_a_key_that_ends_renews_only_what_ends_with_it(world):
+@pytest.mark.parametrize("life_s", [None, HOUR_S])
+async def test_a_former_secret_renews_nothing_and_makes_nothing_that_stays(world, life_s):
     owner = await world.owner()
-    soon = to_timestamp(clock.now() + timedelta(hours=1))
-    lent = await world.make_key(owner.header, role=identity_pb2.Role.admin, expire_time=soon)
-    header = f"ApiKey {lent.key}"
-    endless = await world.make_key(owner.header)
-    with pytest.raises(Refusal) as caught:
-        await rotate(world, header, endless.id)
-    assert caught.value.reason == "ROLE_FORBIDDEN"
-    assert await world.authenticator.authenticate(f"ApiKey {endless.key}")
-    second = await rotate(world, header, lent.id)
-    assert second.expire_time == lent.expire_time
+    end = to_timestamp(clock.now() + timedelta(seconds=life_s)) if life_s else None
+    first = await world.make_key(owner.header, role=identity_pb2.Role.admin, expire_time=end)
+    other = await world.make_key(owner.header)
+    second = await rotate(world, owner.header, first.id, overlap_s=2 * HOUR_S)
+    former = f"ApiKey {first.key}"
+    attempts = [rotate(world, former, key.id) for key in (first, other)]
+    for attempt in (*attempts, world.make_key(former)):
+        with pytest.raises(Refusal) as caught:
+            await attempt
+        assert caught.value.reason == "ROLE_FORBIDDEN"
+    assert [await answer(world, key.key) for key in (first, second, other)] == ["", "", ""]
 
 
-async def test_a_former_secret_renews_nothing_and_makes_nothing_that_stays(world):
+async def test_a_key_that_lasts_renews_itself(world):
     owner = await world.owner()
     first = await world.make_key(owner.header, role=identity_pb2.Role.admin)
-    second = await rotate(world, owner.header, first.id, overlap_s=HOUR_S)
-    former = f"ApiKey {first.key}"
-    with pytest.raises(Refusal) as caught:
-        await rotate(world, former, first.id)
-    assert caught.value.reason == "ROLE_FORBIDDEN"
-    with pytest.raises(Refusal) as caught:
-        await world.make_key(former)
-    assert caught.value.reason == "INVALID_FIELDS"
-    third = await rotate(world, f"ApiKey {second.key}", first.id)
-    assert await answer(world, third.key) == ""
+    second = await rotate(world, f"ApiKey {first.key}", first.id)
+    assert [await answer(world, key.key) for key in (first, second)] == ["KEY_REVOKED", ""]

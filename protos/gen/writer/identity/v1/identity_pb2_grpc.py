@@ -106,8 +106,8 @@ class IdentityServiceServicer:
 
     def CreateApiKey(self, request, context):
         """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
-        reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends makes only keys that end no
-        later (INVALID_FIELDS).
+        reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends, or a former secret,
+        makes none (ROLE_FORBIDDEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,7 @@ class IdentityServiceServicer:
     def RotateApiKey(self, request, context):
         """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
         for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
+        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key that ends and a former secret.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

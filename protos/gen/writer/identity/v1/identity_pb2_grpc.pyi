@@ -50,15 +50,15 @@ class IdentityServiceStub:
     """Returns who the caller is."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateApiKeyRequest, _identity_pb2.ApiKey]
     """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
-    reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends makes only keys that end no
-    later (INVALID_FIELDS).
+    reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends, or a former secret,
+    makes none (ROLE_FORBIDDEN).
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListApiKeysRequest, _identity_pb2.ListApiKeysResponse]
     """Lists the account's API keys without the keys themselves."""
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_rotation_pb2.RotateApiKeyRequest, _identity_pb2.ApiKey]
     """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
     for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
+    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key that ends and a former secret.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]
     """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
@@ -84,15 +84,15 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Returns who the caller is."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
     """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
-    reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends makes only keys that end no
-    later (INVALID_FIELDS).
+    reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends, or a former secret,
+    makes none (ROLE_FORBIDDEN).
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListApiKeysRequest, _identity_pb2.ListApiKeysResponse]  # type: ignore[assignment]
     """Lists the account's API keys without the keys themselves."""
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_rotation_pb2.RotateApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
     """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
     for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
+    NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key that ends and a former secret.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeApiKeyRequest, _identity_pb2.ApiKey]  # type: ignore[assignment]
     """Revokes a key with all its secrets. Idempotent. NOT_FOUND for an unknown one."""
@@ -139,8 +139,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
         """Creates an API key. The key itself is in this answer and nowhere else. Idempotent with a `request_id`; a repeat answers without the key, which is not kept. A key
-        reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends makes only keys that end no
-        later (INVALID_FIELDS).
+        reaches no further than its maker: who is limited to some sites must limit it to one of those (SITE_FORBIDDEN), and a key that ends, or a former secret,
+        makes none (ROLE_FORBIDDEN).
         """
 
     @_abc_1.abstractmethod
@@ -159,7 +159,7 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_identity_pb2.ApiKey, _abc.Awaitable[_identity_pb2.ApiKey]]:
         """Gives a key a new secret, shown in this answer and nowhere else; the old one goes on to work
         for as long as is asked. Idempotent with a `request_id`; a repeat answers without the secret.
-        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key, or former secret, that ends sooner.
+        NOT_FOUND for an unknown key, INVALID_TRANSITION for one that has ended, ROLE_FORBIDDEN for a key that ends and a former secret.
         """
 
     @_abc_1.abstractmethod
