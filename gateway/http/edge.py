@@ -76,8 +76,6 @@ class Edge:
         coding = exchange.headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise errors.transfer_coding_unknown()
-        if len(scope["headers"]) > self._bounds.headers:
-            raise errors.too_many_headers(self._bounds.headers)
         if len(scope["query_string"]) > self._bounds.query_bytes:
             raise errors.address_too_long(self._bounds.query_bytes)
 

@@ -146,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_header(name, value)
         if len(self.headers) > self._bounds.headers:
-            # Not only where the request is handled: each takes far more memory than its bytes.
+            # While they come: each takes far more memory than its bytes.
             self._refusal = errors.too_many_headers(self._bounds.headers)
             raise ValueError(self._refusal.reason)
 

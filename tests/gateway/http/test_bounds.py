@@ -38,7 +38,7 @@ async def stack(make_stack, task):
 
 @pytest.fixture
 async def port(stack):
-    async with serving(stack.app, connections=3) as number:
+    async with serving(stack.app, connections=3, headers=SMALL.headers) as number:
         yield number
 
 
