@@ -143,15 +143,21 @@ async def test_a_hang_up_ends_the_request_that_runs_and_those_behind_it(
     assert warnings() == []
 
 
-async def test_no_more_requests_wait_than_are_bounded(stack, task, lines, warnings):
+async def answers_behind_a_read(stack, task, behind):
+    """The answers to a read and to what has come behind it before it was answered."""
     work = stack.backend.answers["GetTask"] = Slow(task)
     async with serving(stack.app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(READ + b"\r\n" + HEALTH * 1_000)
+        writer.write(READ + b"\r\n" + behind)
         await wait_for(lambda: stack.backend.heard)
         work.go_on.set()
-        *taken, last = await answers(reader)
+        found = await answers(reader)
         writer.close()
+    return found
+
+
+async def test_no_more_requests_wait_than_are_bounded(stack, task, warnings):
+    *taken, last = await answers_behind_a_read(stack, task, HEALTH * 1_000)
     assert [status for status, *_ in taken] == [200] * (1 + WAITING_MAX)
     assert (last[0], last[1]["connection"], last[2]["code"]) == (503, "close", "OVERLOADED")
     assert warnings() == []
@@ -172,14 +178,7 @@ def post(address=0, header=0, body=0):
     ],
 )
 async def test_what_waits_is_bounded_in_all(stack, task, sent, warnings):
-    work = stack.backend.answers["GetTask"] = Slow(task)
-    async with serving(stack.app) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(READ + b"\r\n" + sent * 4)
-        await wait_for(lambda: stack.backend.heard)
-        work.go_on.set()
-        found = await answers(reader)
-        writer.close()
+    found = await answers_behind_a_read(stack, task, sent * 4)
     assert [status for status, *_ in found] == [200, 404, 404, 503]
     assert warnings() == []
 
