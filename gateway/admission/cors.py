@@ -78,28 +78,29 @@ class CachedOrigins:
         self._memory: Memory[tuple[str, str], bool] = Memory(ttl_s)
 
     async def is_known(self, origin: str) -> bool:
-        """As the origins behind, whose refusals are not kept: no change of an account ends them."""
-        if self._memory.get(("", origin)):
-            return True
-        asked = self._memory.forgotten
-        known = await self._inner.is_known(origin)
-        if known:
-            self._memory.put(("", origin), known, "", asked)
-        return known
+        """As the origins behind."""
+        return await self._remembered("", origin)
 
     async def allows(self, account_id: str, origin: str) -> bool:
         """As the origins behind."""
-        remembered = self._memory.get((account_id, origin))
-        if remembered is not None:
-            return remembered
-        asked = self._memory.forgotten
-        allowed = await self._inner.allows(account_id, origin)
-        self._memory.put((account_id, origin), allowed, account_id, asked)
-        return allowed
+        return await self._remembered(account_id, origin)
 
     def forget(self, account_id: str) -> None:
         """Drops what an account allows: something about it has changed."""
         self._memory.forget(account_id)
+
+    async def _remembered(self, account_id: str, origin: str) -> bool:
+        known = self._memory.get((account_id, origin))
+        if known is not None:
+            return known
+        asked = self._memory.forgotten
+        found = await (
+            self._inner.allows(account_id, origin) if account_id else self._inner.is_known(origin)
+        )
+        if found or account_id:
+            # What no account allows is not kept: whichever allows it next would not end that.
+            self._memory.put((account_id, origin), found, account_id, asked)
+        return found
 
 
 class Cors:
