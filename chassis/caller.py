@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import jwt
@@ -64,8 +64,8 @@ class Caller:
     """The operator's own account, when acting on another."""
     session_id: str = ""
     """The login that a user's token belongs to; empty for keys and services."""
-    key_end: datetime | None = None
-    """When the API key, or the former secret of it that was shown, stops working; None is never."""
+    key_ends: bool = False
+    """Whether the API key, or the former secret of it that was shown, works for a time only."""
     request_id: str = ""
     traceparent: str = ""
     client_address: str = ""
@@ -208,8 +208,8 @@ def _claims(caller: Caller, audience: str, now_s: float, expires_s: float) -> di
     }
     if caller.allowed_sites is not None:
         claims["sites"] = list(caller.allowed_sites)
-    if caller.key_end is not None:
-        claims["key_end"] = caller.key_end.isoformat()
+    if caller.key_ends:
+        claims["key_ends"] = True
     return claims
 
 
@@ -223,10 +223,6 @@ def _caller(claims: Mapping[str, object]) -> Caller:
     sites = claims.get("sites")
     if sites is not None and not isinstance(sites, list):
         raise Unauthenticated(_INVALID)
-    try:
-        key_end = datetime.fromisoformat(text("key_end")) if "key_end" in claims else None
-    except ValueError as error:
-        raise Unauthenticated(_INVALID) from error
     issuer, principal, role = text("iss"), text("sub"), text("role")
     if issuer != GATEWAY and (role or principal != f"service:{issuer}"):
         # A service speaks for itself only, whatever it has signed.
@@ -242,7 +238,7 @@ def _caller(claims: Mapping[str, object]) -> Caller:
         allowed_sites=None if sites is None else tuple(str(site) for site in sites),
         acting_for=text("acting_for"),
         session_id=text("session"),
-        key_end=key_end,
+        key_ends=bool(claims.get("key_ends", False)),
     )
 
 

@@ -27,5 +27,5 @@ def caller_of(principal: Principal, scope: Scope) -> Caller:
         acting_for=principal.acting_for,
         session_id=principal.session_id,
         # A person's token ends, too, but people come back.
-        key_end=principal.expire_time if principal.principal.startswith("key:") else None,
+        key_ends=principal.principal.startswith("key:") and principal.expire_time is not None,
     )

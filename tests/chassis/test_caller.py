@@ -24,7 +24,7 @@ CALLERS = [
     user("acme", "editor", site_id="s", sector_id="t", sector_name="Ä\n", allowed_sites=("s",)),
     user(role="viewer", allowed_sites=()),
     user(role="developer", acting_for="operators", session_id="1"),
-    user(principal="key:1", key_end=datetime(2025, 6, 1, 13, 0, 0, 250_000, tzinfo=UTC)),
+    user(principal="key:1", key_ends=True),
     anonymous(),
     Caller.service("gateway", account_id="acme"),
     service("tasks", site_id="s", sector_id="t"),

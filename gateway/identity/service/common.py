@@ -30,7 +30,7 @@ def require_rank(caller: Caller, *roles: Role) -> None:
 
 def require_lasting(caller: Caller) -> None:
     """Raises Forbidden for a key that ends, or a former secret: who it lets in would stay."""
-    if caller.key_end is not None:
+    if caller.key_ends:
         text = "A key that ends, or a former secret, lets no key and nobody in: they would stay."
         raise Forbidden("ROLE_FORBIDDEN", text)
 
