@@ -64,8 +64,8 @@ class Caller:
     """The operator's own account, when acting on another."""
     session_id: str = ""
     """The login that a user's token belongs to; empty for keys and services."""
-    key_ends: bool = False
-    """Whether the API key, or the former secret of it that was shown, works for a time only."""
+    key_prefix: str = ""
+    """What the secret that was shown of an API key begins with; empty for users and services."""
     request_id: str = ""
     traceparent: str = ""
     client_address: str = ""
@@ -205,11 +205,10 @@ def _claims(caller: Caller, audience: str, now_s: float, expires_s: float) -> di
         "sector_name": caller.sector_name,
         "acting_for": caller.acting_for,
         "session": caller.session_id,
+        "key_prefix": caller.key_prefix,
     }
     if caller.allowed_sites is not None:
         claims["sites"] = list(caller.allowed_sites)
-    if caller.key_ends:
-        claims["key_ends"] = True
     return claims
 
 
@@ -238,7 +237,7 @@ def _caller(claims: Mapping[str, object]) -> Caller:
         allowed_sites=None if sites is None else tuple(str(site) for site in sites),
         acting_for=text("acting_for"),
         session_id=text("session"),
-        key_ends=bool(claims.get("key_ends", False)),
+        key_prefix=text("key_prefix"),
     )
 
 

@@ -35,6 +35,8 @@ class Principal:
     """When the credential stops working; nothing remembers it longer."""
     session_id: str = ""
     """The login that a user's token belongs to."""
+    key_prefix: str = ""
+    """What the secret that was shown of an API key begins with."""
     acting_for: str = ""
     """The operator's own account, when acting on another."""
 

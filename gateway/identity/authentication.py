@@ -6,28 +6,23 @@ counts from its commit on. The gateway decides what it caches.
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import Connection
 
-from chassis import clock
 from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import Unauthenticated
 from gateway.admission.principals import CREDENTIAL_CHARS_MAX, Principal, Scope
-from gateway.identity.domain import ApiKey, Sector, Site
+from gateway.identity.domain import Sector, Site
 from gateway.identity.errors import (
-    AccountInactive,
     InvalidCredential,
-    KeyRevoked,
     SiteForbidden,
     UnknownSector,
     UnknownSite,
 )
 from gateway.identity.key_format import matches, prefix_of
 from gateway.identity.last_uses import LastUses
+from gateway.identity.standing import end_of_secret, signed_in
 from gateway.identity.store.keys import key_by_prefix
-from gateway.identity.store.sessions import SessionStore
 from gateway.identity.store.sites import SiteStore
 from gateway.identity.tokens import AccessTokens
 
@@ -56,25 +51,18 @@ class IdentityAuthenticator:
 
     async def _by_token(self, token: str) -> Principal:
         claims = self._tokens.verify(token)
-        found = await self._database.read(
-            lambda connection: SessionStore(connection).member(
-                claims.account_id, claims.user_id, claims.session_id
+        user = await self._database.read(
+            lambda connection: signed_in(
+                connection, claims.account_id, claims.user_id, claims.session_id
             )
         )
-        if found is None:
-            raise InvalidCredential
-        member, goes_on = found
-        if not goes_on or member.user.deactivate_time is not None:
-            raise InvalidCredential
-        if not member.account.usable:
-            raise AccountInactive
         return Principal(
-            principal=f"user:{member.user.id}",
+            principal=f"user:{user.id}",
             # The row's role, not the token's: a role that was taken away is gone at once.
-            role=member.user.role.value,
-            account_id=member.account.id,
-            allowed_sites=member.user.allowed_sites,
-            email=member.user.email,
+            role=user.role.value,
+            account_id=user.account_id,
+            allowed_sites=user.allowed_sites,
+            email=user.email,
             expire_time=claims.expire_time,
             session_id=claims.session_id,
         )
@@ -84,30 +72,20 @@ class IdentityAuthenticator:
         if prefix is None:
             raise InvalidCredential
         found = await self._database.read(lambda connection: key_by_prefix(connection, prefix))
-        if found is None:
-            raise InvalidCredential
-        key, account, secret_end_time = found
         # The secret first: only who has it learns anything about the key.
-        if not matches(text, key.secret_hash):
+        if found is None or not matches(text, found[0].secret_hash):
             raise InvalidCredential
-        now = clock.now()
-        if not key.works(now) or (secret_end_time is not None and now >= secret_end_time):
-            raise KeyRevoked
-        if not account.usable:
-            raise AccountInactive
+        key, expire_time = found[0], end_of_secret(*found)
         self._uses.note(key)
-        return _principal_of(key, secret_end_time)
-
-
-def _principal_of(key: ApiKey, secret_end_time: datetime | None) -> Principal:
-    ends = [time for time in (key.expire_time, secret_end_time) if time is not None]
-    return Principal(
-        principal=f"key:{key.id}",
-        role=key.role.value,
-        account_id=key.account_id,
-        allowed_sites=key.allowed_sites,
-        expire_time=min(ends, default=None),
-    )
+        return Principal(
+            principal=f"key:{key.id}",
+            role=key.role.value,
+            account_id=key.account_id,
+            allowed_sites=key.allowed_sites,
+            expire_time=expire_time,
+            # Not the key's, where a former secret was shown.
+            key_prefix=prefix,
+        )
 
 
 class IdentityScopes:

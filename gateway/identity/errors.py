@@ -93,6 +93,21 @@ class RoleTooHigh(Forbidden):
         super().__init__("ROLE_FORBIDDEN", "Your role is not high enough for this user.")
 
 
+class DoesNotLast(Forbidden):
+    """Whom a credential lets in outlives it, so it must not end by itself."""
+
+    def __init__(self) -> None:
+        text = "A key that ends, or a former secret, lets no key and nobody in: they would stay."
+        super().__init__("ROLE_FORBIDDEN", text)
+
+
+class RightsChanged(Forbidden):
+    """Somebody has changed the caller's role while the call was under way."""
+
+    def __init__(self) -> None:
+        super().__init__("ROLE_FORBIDDEN", "Your role has just been changed; look at it again.")
+
+
 class NotAPerson(Forbidden):
     """Only a user on their own account has a password, sessions and a name here."""
 

@@ -26,6 +26,5 @@ def caller_of(principal: Principal, scope: Scope) -> Caller:
         allowed_sites=principal.allowed_sites,
         acting_for=principal.acting_for,
         session_id=principal.session_id,
-        # A person's token ends, too, but people come back.
-        key_ends=principal.principal.startswith("key:") and principal.expire_time is not None,
+        key_prefix=principal.key_prefix,
     )

@@ -24,7 +24,7 @@ CALLERS = [
     user("acme", "editor", site_id="s", sector_id="t", sector_name="Ä\n", allowed_sites=("s",)),
     user(role="viewer", allowed_sites=()),
     user(role="developer", acting_for="operators", session_id="1"),
-    user(principal="key:1", key_ends=True),
+    user(principal="key:1", key_prefix="wk_ab12"),
     anonymous(),
     Caller.service("gateway", account_id="acme"),
     service("tasks", site_id="s", sector_id="t"),

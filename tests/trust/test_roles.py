@@ -129,6 +129,11 @@ def passes(answer):
     return [str(answer)] if is_refused else []
 
 
+def in_turn(asked):
+    """What keeps the sessions, and what ends them."""
+    return [[case for case in asked if (case[0].name in LAST) == ends] for ends in (False, True)]
+
+
 async def test_rest_lets_the_roles_pass_that_are_meant(ground):
     scope = ground.trying.account.scope
     # Sessions of their own, which a logout may end.
@@ -141,14 +146,14 @@ async def test_rest_lets_the_roles_pass_that_are_meant(ground):
         return passes(await ground.rest.call(method, filled, logins[role], query=chosen))
 
     asked = [(m, role) for m in PROTECTED if not m.is_stream for role in ROLES if allowed(role, m)]
-    for ends in (False, True):
-        part = [case for case in asked if (case[0].name in LAST) == ends]
+    for part in in_turn(asked):
         require_none(await faults_of(part, find, lambda case: f"{case[0]} as {case[1]}"))
 
 
 async def test_services_let_the_roles_and_services_pass_that_are_meant(ground):
     tenant = ground.trying
-    asked = [(m, tenant.caller(role)) for m in methods() for role in ROLES if allowed(role, m)]
+    people = {role: tenant.caller(role, await ground.login(tenant, role)) for role in ROLES}
+    asked = [(m, people[role]) for m in methods() for role in ROLES if allowed(role, m)]
     asked += [
         (method, Caller.service(issuer, account_id=tenant.id, **tenant.account.scope))
         for method in methods()
@@ -161,6 +166,9 @@ async def test_services_let_the_roles_and_services_pass_that_are_meant(ground):
         filled = {} if method.level == "public" else fields(method, of_nobody(method))
         return passes(await ground.wire.call(method, filled, who))
 
-    require_none(
-        await faults_of(asked, find, lambda case: f"{case[0]} as {case[1].role or case[1].issuer}")
-    )
+    for part in in_turn(asked):
+        require_none(
+            await faults_of(
+                part, find, lambda case: f"{case[0]} as {case[1].role or case[1].issuer}"
+            )
+        )

@@ -7,6 +7,7 @@ import re
 import sqlite3
 from dataclasses import dataclass
 
+import jwt
 from e2e.people import API, PASSWORD, Account, Writer, unique
 from trust.calls import Wire
 from trust.contract import methods
@@ -54,15 +55,23 @@ class Tenant:
     def authorization(self, role: str) -> str:
         return f"Bearer {self.people[role]['access_token']}"
 
-    def caller(self, role: str, **changes: str) -> Caller:
-        """The person of this role, as the gateway vouches for him."""
+    def caller(self, role: str, authorization: str = "", **changes: str) -> Caller:
+        """The person of this role, as the gateway vouches for him; by one login or another."""
+        shown = authorization or self.authorization(role)
         return Caller(
             issuer=GATEWAY,
             principal=f"user:{self.people[role]['user']['id']}",
             account_id=self.id,
             role=role,
+            session_id=_session_of(shown),
             **{**self.account.scope, **changes},
         )
+
+
+def _session_of(authorization: str) -> str:
+    """The session that an access token belongs to."""
+    _, _, token = authorization.partition(" ")
+    return jwt.decode(token, options={"verify_signature": False})["sid"]
 
 
 def signers(stack) -> dict[str, Signer]:

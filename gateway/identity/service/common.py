@@ -10,10 +10,17 @@ from sqlalchemy import Connection
 
 from chassis.caller import Caller
 from chassis.database import Database
-from chassis.errors import Forbidden
 from chassis.replies import Reply
 from gateway.identity.domain import RANKS, Role, rank_within
-from gateway.identity.errors import NotAPerson, RoleTooHigh
+from gateway.identity.errors import (
+    DoesNotLast,
+    InvalidCredential,
+    NotAPerson,
+    RightsChanged,
+    RoleTooHigh,
+)
+from gateway.identity.standing import end_of_secret, signed_in
+from gateway.identity.store.keys import key_by_prefix
 
 _T = TypeVar("_T")
 _M = TypeVar("_M", bound=Message)
@@ -28,11 +35,25 @@ def require_rank(caller: Caller, *roles: Role) -> None:
         raise RoleTooHigh
 
 
-def require_lasting(caller: Caller) -> None:
-    """Raises Forbidden for a key that ends, or a former secret: who it lets in would stay."""
-    if caller.key_ends:
-        text = "A key that ends, or a former secret, lets no key and nobody in: they would stay."
-        raise Forbidden("ROLE_FORBIDDEN", text)
+def require_lasting(connection: Connection, caller: Caller) -> None:
+    """Raises unless the caller's credential works at this moment, for good, with the same rights.
+
+    Whom it lets in outlives it, and a gateway that remembers credentials may let one pass for
+    a moment after its end: so it is looked up again. The account is to be locked, as it is for
+    who takes rights away. Raises what verifying a credential does, DoesNotLast, RightsChanged.
+    """
+    kind, _, principal_id = caller.principal.partition(":")
+    if kind == "key":
+        found = key_by_prefix(connection, caller.key_prefix)
+        if found is None:
+            raise InvalidCredential
+        if end_of_secret(*found) is not None:
+            raise DoesNotLast
+        return
+    home = caller.acting_for or caller.account_id
+    user = signed_in(connection, home, principal_id, caller.session_id)
+    if user.role != caller.role:
+        raise RightsChanged
 
 
 def user_id_of(caller: Caller) -> str:

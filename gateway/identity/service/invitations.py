@@ -62,12 +62,14 @@ class Invitations:
         Raises Forbidden, RoleTooHigh, AlreadyExists, EmailTaken, UnknownSite.
         """
         require_whole_account(caller)
-        require_lasting(caller)
         require_rank(caller, asked.role)
         invitation_id, secret = new_id(), one_time.new_secret()
         email = normal_email(asked.email)
 
         def create(connection: Connection) -> Invitation:
+            # Under the account's lock, or two at once would both stay open.
+            AccountStore(connection).locked(caller.account_id)
+            require_lasting(connection, caller)
             now = clock.now()
             _check_email(connection, email, caller)
             _check_sites(connection, asked, caller)
@@ -82,8 +84,6 @@ class Invitations:
                 expire_time=now + INVITATION_LIFE,
             )
             store = InvitationStore(connection, caller)
-            # Under the account's lock, or two at once would both stay open.
-            AccountStore(connection).locked(caller.account_id)
             store.revoke(now, email=email)
             store.create(invitation)
             told = {"email": email, "role": asked.role, "sites": list(asked.granted_sites)}

@@ -24,6 +24,7 @@ from gateway.identity.errors import (
 )
 from gateway.identity.key_format import make_key
 from gateway.identity.service.common import OnChange, once, require_lasting
+from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.audit import AuditStore
 from gateway.identity.store.keys import KeyStore
 from gateway.identity.store.sites import SiteStore
@@ -46,12 +47,13 @@ class Keys:
         Raises KeyRoleTooHigh, InvalidExpiry, UnknownSite, Forbidden when a caller who is limited
         to some sites asks for a key that is not, or is a key that ends.
         """
-        require_lasting(caller)
         if asked.role not in KEY_ROLES:
             raise KeyRoleTooHigh
         key_id, made = new_id(), make_key()
 
         def create(connection: Connection) -> ApiKey:
+            AccountStore(connection).locked(caller.account_id)
+            require_lasting(connection, caller)
             # Inside, because a repeat is answered even after the time has passed.
             if asked.expire_time is not None and asked.expire_time <= clock.now():
                 raise InvalidExpiry
@@ -84,12 +86,13 @@ class Keys:
         Former secrets work for the overlap, none longer than it would have. Raises NotFound,
         KeyEnded, and Forbidden when the caller is a key that ends.
         """
-        require_lasting(caller)
         made = make_key()
 
         def rotate(connection: Connection) -> ApiKey:
+            AccountStore(connection).locked(caller.account_id)
+            require_lasting(connection, caller)
             store, now = KeyStore(connection, caller), clock.now()
-            key = store.locked(key_id)
+            key = store.get(key_id)
             if not key.works(now):
                 raise KeyEnded
             store.rotate(key, made.prefix, made.secret_hash, now, now + overlap)
@@ -119,6 +122,7 @@ class Keys:
         """Ends a key, once. Raises NotFound."""
 
         def work(connection: Connection) -> ApiKey:
+            AccountStore(connection).locked(caller.account_id)
             store = KeyStore(connection, caller)
             if store.revoke(key_id, clock.now()):
                 AuditStore(connection, caller).record(

@@ -73,10 +73,10 @@ class Users:
 
         Raises NotFound, EtagMismatch, RoleTooHigh, LastOwner, Forbidden.
         """
-        if "role" in changes:
-            require_lasting(caller)
 
         def change(connection: Connection, user: User) -> User:
+            if "role" in changes:
+                require_lasting(connection, caller)
             etags.require(etag, "user", user.revision, user.guarded)
             changed = replace(user, **changes)
             require_rank(caller, changed.role)
@@ -125,9 +125,9 @@ class Users:
 
     async def reactivate_user(self, user_id: str, caller: Caller) -> User:
         """Lets a user log in again. Raises NotFound, RoleTooHigh, Forbidden."""
-        require_lasting(caller)
 
         def change(connection: Connection, user: User) -> User:
+            require_lasting(connection, caller)
             if user.deactivate_time is None:
                 return user
             AuditStore(connection, caller).record(
@@ -140,9 +140,9 @@ class Users:
 
     async def add_site_access(self, user_id: str, site_id: str, caller: Caller) -> User:
         """Lets a user see a site. Raises NotFound, RoleTooHigh, TooManySites, Forbidden."""
-        require_lasting(caller)
 
         def change(connection: Connection, user: User) -> User:
+            require_lasting(connection, caller)
             store, now = UserStore(connection, caller), clock.now()
             SiteStore(connection, caller).get(site_id)
             if site_id not in user.granted_sites and len(user.granted_sites) >= GRANTED_SITES_MAX:

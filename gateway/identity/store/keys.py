@@ -91,17 +91,10 @@ class KeyStore:
         )
         return revoked.rowcount == 1
 
-    def locked(self, key_id: str) -> ApiKey:
-        """One key; nobody else changes it before the end of the transaction. Raises NotFound."""
-        self._connection.execute(
-            select(api_keys.c.id).where(*self._visible(), api_keys.c.id == key_id).with_for_update()
-        )
-        return self.get(key_id)
-
     def rotate(
         self, key: ApiKey, prefix: str, secret_hash: str, now: datetime, until: datetime
     ) -> None:
-        """Gives a locked key its next secret; the ones before work until then at most.
+        """Gives a key of a locked account its next secret; the ones before work until then at most.
 
         One whose answer was lost is rotated again, and the secret in use still has its time.
         """

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from writer.identity.v1 import identity_pb2, invitations_pb2, users_pb2
+from writer.identity.v1 import identity_pb2, invitations_pb2
 
 from chassis import clock
 from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.plumbing import new_metadata
-from chassis.times import to_timestamp
 from gateway.identity.schema import invitations, users
 
 from .conftest import PASSWORD
@@ -156,25 +155,3 @@ async def test_sites_and_invitations_of_another_account_are_unknown(world):
     for invitation_id in (made.id, new_id()):
         assert await reason(revoke(world, owner.header, invitation_id)) == "NOT_FOUND"
     await accept(world, made.token)
-
-
-async def test_a_key_that_ends_lets_nobody_in(world):
-    owner = await world.owner()
-    account_id, site_id = owner.session.account.id, owner.session.site_id
-    viewer = await world.add_user(account_id, "viewer")
-    user_id = (await world.call("GetMe", identity_pb2.GetMeRequest(), viewer)).user.id
-    attempts = {
-        "CreateInvitation": invitations_pb2.CreateInvitationRequest(
-            invitation=invitations_pb2.Invitation(email=EVE, role=ROLE.viewer)
-        ),
-        "UpdateUser": users_pb2.UpdateUserRequest(id=user_id, role=ROLE.admin),
-        "ReactivateUser": users_pb2.ReactivateUserRequest(id=user_id),
-        "AddSiteAccess": users_pb2.AddSiteAccessRequest(id=user_id, site_id=site_id),
-    }
-    soon = to_timestamp(clock.now() + timedelta(hours=1))
-    lent = await world.make_key(owner.header, role=ROLE.admin, expire_time=soon)
-    lasting = await world.make_key(owner.header, role=ROLE.admin)
-    for method, request in attempts.items():
-        told = await reason(world.call(method, request, f"ApiKey {lent.key}"))
-        assert (method, told) == (method, "ROLE_FORBIDDEN")
-        await world.call(method, request, f"ApiKey {lasting.key}")
