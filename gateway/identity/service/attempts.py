@@ -91,8 +91,8 @@ class Attempts:
 
 def settle(connection: Connection, attempt: Attempt) -> None:
     """The password was right: only the address keeps its count of what others got wrong."""
-    store.give_back(connection, [attempt.address])
-    store.clear(connection, [limit for limit in attempt.limits if limit is not attempt.address])
+    forgiven = [limit for limit in attempt.limits if limit is not attempt.address]
+    store.give_back(connection, attempt.limits, forgiven=forgiven)
 
 
 def _attempt(

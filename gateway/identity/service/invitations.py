@@ -110,6 +110,8 @@ class Invitations:
         require_whole_account(caller)
 
         def work(connection: Connection) -> Invitation:
+            # Under the account's lock: an acceptance looks, and then stores.
+            AccountStore(connection).locked(caller.account_id)
             store = InvitationStore(connection, caller)
             if store.revoke(clock.now(), invitation_id=invitation_id):
                 AuditStore(connection, caller).record(

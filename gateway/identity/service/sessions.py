@@ -180,8 +180,9 @@ class Sessions:
             if user.password_hash != member.user.password_hash:
                 # Somebody else has changed it in between; theirs counts.
                 raise WrongPassword
-            settle(connection, attempt)
             self._set_password(connection, user, new_hash, caller)
+            # Last, as in a login: the user's row comes before the counts.
+            settle(connection, attempt)
 
         await self._database.write(work)
         self._on_change(caller.account_id)

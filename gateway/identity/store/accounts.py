@@ -74,12 +74,13 @@ class AccountStore:
         return None if row is None else self._with_origins(_account_from_row(row))
 
     def locked(self, account_id: str) -> Account:
-        """The account; nobody else changes it or its users before the end of the transaction.
+        """The account; until the transaction ends, nobody else changes what is done under its lock.
 
-        Raises NotFound.
+        That is its own row, its people, its keys and who is invited. Who signs in, goes on or
+        out does not wait for it: their rows only refer to the account. Raises NotFound.
         """
-        lock = select(accounts.c.id).where(accounts.c.id == account_id).with_for_update()
-        self._connection.execute(lock)
+        lock = select(accounts.c.id).where(accounts.c.id == account_id)
+        self._connection.execute(lock.with_for_update(key_share=True))
         account = self.account(account_id)
         if account is None:
             raise NotFound("account", account_id)

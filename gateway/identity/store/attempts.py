@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,8 +37,7 @@ def take_attempt(connection: Connection, limits: list[Limit], now: datetime) -> 
     While somebody has to wait nothing is counted, so that trying on makes it no longer.
     """
     rows = {}
-    # In one order for all, so that two who come at once do not wait for each other.
-    for limit in sorted(limits, key=lambda each: each.subject):
+    for limit in _in_order(limits):
         rows[limit] = _locked(connection, limit, now)
     # What ends later than it could was set by a clock that has been put back since.
     waits: list[datetime] = [
@@ -65,6 +65,11 @@ def take_attempt(connection: Connection, limits: list[Limit], now: datetime) -> 
     return None
 
 
+def _in_order(limits: list[Limit]) -> list[Limit]:
+    """In one order for all, so that two who come at once do not wait for each other."""
+    return sorted(limits, key=lambda each: each.subject)
+
+
 def _locked(connection: Connection, limit: Limit, now: datetime) -> Row[Any]:
     mine = select(table).where(table.c.subject == limit.subject).with_for_update()
     for _ in range(_TRIES):
@@ -81,20 +86,20 @@ def _locked(connection: Connection, limit: Limit, now: datetime) -> Row[Any]:
     raise Unavailable
 
 
-def give_back(connection: Connection, limits: list[Limit]) -> None:
-    """Takes one attempt out of the count: it did not fail."""
-    for limit in sorted(limits, key=lambda each: each.subject):
+def give_back(
+    connection: Connection, limits: list[Limit], *, forgiven: Container[Limit] = ()
+) -> None:
+    """Takes one attempt out of the count: it did not fail; who is forgiven has none left."""
+    for limit in _in_order(limits):
+        mine = table.c.subject == limit.subject
+        if limit in forgiven:
+            connection.execute(delete(table).where(mine))
+            continue
         connection.execute(
             update(table)
-            .where(table.c.subject == limit.subject, table.c.failures > 0)
+            .where(mine, table.c.failures > 0)
             .values(failures=table.c.failures - 1, lock_end_time=None)
         )
-
-
-def clear(connection: Connection, limits: list[Limit]) -> None:
-    """Forgets the failures of these subjects."""
-    subjects = [limit.subject for limit in limits]
-    connection.execute(delete(table).where(table.c.subject.in_(subjects)))
 
 
 def forget_attempts(connection: Connection, now: datetime) -> int:
@@ -106,5 +111,7 @@ def forget_attempts(connection: Connection, now: datetime) -> int:
             or_(table.c.lock_end_time.is_(None), table.c.lock_end_time < now),
         )
         .limit(FORGET_BATCH)
+        # Who is just being counted is forgotten the next time.
+        .with_for_update(skip_locked=True)
     )
     return connection.execute(delete(table).where(table.c.subject.in_(old))).rowcount

@@ -130,9 +130,12 @@ class SessionStore:
     def _end(
         self, account_id: str, which: ColumnElement[bool], reason: SessionEnd, now: datetime
     ) -> int:
+        mine = [sessions.c.account_id == account_id, sessions.c.end_time.is_(None), which]
+        # In one order for all: two who end the same sessions must not wait for each other.
+        ids = select(sessions.c.id).where(*mine).order_by(sessions.c.id).with_for_update()
         return self._connection.execute(
             update(sessions)
-            .where(sessions.c.account_id == account_id, sessions.c.end_time.is_(None), which)
+            .where(sessions.c.account_id == account_id, sessions.c.id.in_(ids))
             .values(end_time=now, end_reason=reason)
         ).rowcount
 
