@@ -14,6 +14,8 @@ from gateway.http import errors
 from gateway.http.exchange import Exchange
 from gateway.http.metrics import Metrics
 
+_ACTING = b"x-acting-account"
+
 
 class Entrance:
     """Lets a request in, or refuses it; the same for answers and for streams."""
@@ -59,13 +61,14 @@ class Entrance:
             if standing.is_over:
                 self._metrics.throttled(throttle)
                 raise errors.rate_limited(throttle, standing.limit, standing.reset_s)
+        acts = _ACTING in exchange.headers
         if is_public:
+            if acts:
+                raise errors.invalid("X-Acting-Account", "cannot be used for what is open to all")
             return principal
         if method is not None:
             access.require(principal.role, method.level)
-        if b"x-acting-account" in exchange.headers:
-            return await self._act(principal, exchange, method)
-        return principal
+        return await self._act(principal, exchange, method) if acts else principal
 
     async def confirm(self, principal: Principal, exchange: Exchange, method: Method) -> Principal:
         """The principal that was admitted, as it is once the body is there.
@@ -75,11 +78,13 @@ class Entrance:
         if principal is ANONYMOUS:
             return principal
         present = await self.identify(exchange)
+        await self._cors.check(exchange, present.account_id)
         access.require(present.role, method.level)
         if not principal.acting_for:
             return present
-        exchange.account_id = principal.account_id
-        return principal
+        acting = await self._operators().confirm(present, principal.account_id)
+        exchange.account_id = acting.account_id
+        return acting
 
     async def identify(self, exchange: Exchange) -> Principal:
         """Who makes the request, uncounted: what lasts asks again while it lasts."""
@@ -96,8 +101,11 @@ class Entrance:
         if method is None:
             # Each call of an operator is written down; a stream asks once and goes on for hours.
             raise errors.invalid("X-Acting-Account", "cannot be used for event streams")
+        acting = await self._operators().act(principal, acting_request(exchange, method.path))
+        exchange.account_id = acting.account_id
+        return acting
+
+    def _operators(self) -> Acting:
         if self._acting is None:
             raise Forbidden("ROLE_FORBIDDEN", "Nobody acts on other accounts here.")
-        acted = await self._acting.act(principal, acting_request(exchange, method.path))
-        exchange.account_id = acted.account_id
-        return acted
+        return self._acting

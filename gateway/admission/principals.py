@@ -78,6 +78,9 @@ class Acting(Protocol):
         Raises ROLE_FORBIDDEN, NOT_FOUND or ACCOUNT_INACTIVE.
         """
 
+    async def confirm(self, principal: Principal, account_id: str) -> Principal:
+        """The same once more in a call that is written down. Raises what `act` does."""
+
 
 class Authenticator(Protocol):
     """Verifies the `Authorization` header."""

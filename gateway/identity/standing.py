@@ -7,9 +7,20 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from chassis import clock
+from chassis.errors import NotFound
 from gateway.identity.domain import Account, ApiKey, User
 from gateway.identity.errors import AccountInactive, InvalidCredential, KeyRevoked
+from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.sessions import SessionStore
+
+
+def require_usable(connection: Connection, account_id: str) -> None:
+    """Raises NotFound, AccountInactive."""
+    account = AccountStore(connection).account(account_id)
+    if account is None:
+        raise NotFound("account", account_id)
+    if not account.usable:
+        raise AccountInactive
 
 
 def signed_in(connection: Connection, account_id: str, user_id: str, session_id: str) -> User:

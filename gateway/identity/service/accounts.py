@@ -17,7 +17,7 @@ from chassis.errors import InvalidTransition, NotFound
 from chassis.outbox import Outbox
 from gateway.identity.domain import Account, AccountStatus, Deed, normal_origin
 from gateway.identity.errors import NotAnOrigin
-from gateway.identity.service.common import OnChange
+from gateway.identity.service.common import OnChange, require_lasting
 from gateway.identity.store.accounts import AccountStore, allows_origin
 from gateway.identity.store.audit import AuditStore
 
@@ -66,15 +66,15 @@ class Accounts:
         return account
 
     async def suspend_account(self, account_id: str, reason: str, caller: Caller) -> Account:
-        """Holds an account back. Raises NotFound, InvalidTransition."""
+        """Holds an account back. Raises NotFound, InvalidTransition, Forbidden."""
         return await self._stop(account_id, AccountStatus.SUSPENDED, reason, caller)
 
     async def cancel_account(self, account_id: str, reason: str, caller: Caller) -> Account:
-        """Ends an account. Raises NotFound, InvalidTransition."""
+        """Ends an account. Raises NotFound, InvalidTransition, Forbidden."""
         return await self._stop(account_id, AccountStatus.CANCELLED, reason, caller)
 
     async def reactivate_account(self, account_id: str, reason: str, caller: Caller) -> Account:
-        """Lets an account be used again, as what it was before. Raises NotFound."""
+        """Lets an account be used again, as what it was before. Raises NotFound, Forbidden."""
 
         def work(connection: Connection) -> Account:
             account = AccountStore(connection).locked(account_id)
@@ -115,6 +115,7 @@ class Accounts:
     def _set_status(
         self, connection: Connection, changed: Account, deed: Deed, fact: Message, caller: Caller
     ) -> Account:
+        require_lasting(connection, caller)
         # In the log of the account that it is done to, with whose operator did it.
         home = caller.acting_for or caller.account_id
         who = replace(caller, account_id=changed.id, acting_for=home)

@@ -19,7 +19,7 @@ from gateway.identity.errors import (
     RightsChanged,
     RoleTooHigh,
 )
-from gateway.identity.standing import end_of_secret, signed_in
+from gateway.identity.standing import end_of_secret, require_usable, signed_in
 from gateway.identity.store.keys import key_by_prefix
 
 _T = TypeVar("_T")
@@ -54,6 +54,8 @@ def require_lasting(connection: Connection, caller: Caller) -> None:
     user = signed_in(connection, home, principal_id, caller.session_id)
     if user.role != caller.role:
         raise RightsChanged
+    if caller.acting_for:
+        require_usable(connection, caller.account_id)
 
 
 def user_id_of(caller: Caller) -> str:

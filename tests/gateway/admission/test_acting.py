@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from writer.identity.v1 import identity_pb2
+from writer.identity.v1 import identity_pb2, sites_pb2
 
 from chassis.errors import Forbidden
 
@@ -17,12 +17,16 @@ class Log:
 
     def __init__(self):
         self.asked = []
+        self.closed = set()
 
     async def act(self, principal, asked):
         self.asked.append(asked)
-        if principal.role != "owner":
+        return await self.confirm(principal, asked.account_id)
+
+    async def confirm(self, principal, account_id):
+        if principal.role != "owner" or account_id in self.closed:
             raise Forbidden("ROLE_FORBIDDEN", "No.")
-        return replace(principal, account_id=asked.account_id, acting_for=principal.account_id)
+        return replace(principal, account_id=account_id, acting_for=principal.account_id)
 
 
 @pytest.fixture
@@ -91,6 +95,36 @@ async def test_who_may_not_act_is_refused_and_no_service_hears_of_it(stack):
 async def test_a_wish_that_is_not_complete_is_refused_by_header(stack, log, name, sent):
     answer = await stack.client.get(ME, headers=sent)
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [name])
+    assert log.asked == stack.backend.heard == []
+
+
+@pytest.mark.parametrize("ends", ["account", "role", ""])
+async def test_who_acts_is_asked_again_once_the_body_is_there(stack, log, caplog, ends):
+    caplog.set_level("INFO", "gateway.requests")
+
+    async def body():
+        yield b'{"name":'
+        if ends == "account":
+            log.closed.add(THERE)
+        elif ends:
+            known = stack.credentials.known
+            known["Bearer owner"] = replace(known["Bearer owner"], role="admin")
+        yield b'"New"}'
+
+    stack.backend.answers["CreateSite"] = sites_pb2.Site(id="s")
+    headers = encoded(ASK | {"Content-Type": "application/json"})
+    answer = await stack.client.post("/api/v1/auth/sites", content=body(), headers=headers)
+    assert answer.status_code == (403 if ends else 201)
+    told = [(each.who.account_id, each.who.acting_for) for each in stack.backend.heard]
+    assert told == ([] if ends else [(THERE, stack.account)])
+    assert len(log.asked) == 1
+    if not ends:
+        assert caplog.records[-1].account_id == THERE
+
+
+async def test_nobody_acts_where_nobody_is_known(stack, log):
+    answer = await stack.client.post("/api/v1/auth/login", headers=encoded(ASK), json={})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["X-Acting-Account"])
     assert log.asked == stack.backend.heard == []
 
 

@@ -7,7 +7,8 @@ from writer.identity.v1 import identity_pb2
 from gateway.admission.cors import CachedOrigins, ListedOrigins
 
 APP, OTHER, NOBODY = "https://app.example", "https://other.example", "https://evil.example"
-TASK = "/api/v1/writer/tasks/x"
+TASKS = "/api/v1/writer/tasks"
+TASK = f"{TASKS}/x"
 LOGIN = "/api/v1/auth/login"
 OUT = "access-control-allow-origin"
 
@@ -29,8 +30,12 @@ class PerAccount:
 
 
 @pytest.fixture
-async def stack(make_stack):
-    origins = PerAccount(**{"0199aaaa-0000-7000-8000-000000000001": [APP], "another": [OTHER]})
+def origins():
+    return PerAccount(**{"0199aaaa-0000-7000-8000-000000000001": [APP], "another": [OTHER]})
+
+
+@pytest.fixture
+async def stack(make_stack, origins):
     async with make_stack("tasks", "identity", "images", origins=origins) as opened:
         yield opened
 
@@ -206,3 +211,15 @@ async def test_an_origin_that_was_refused_is_greeted_as_soon_as_it_is_allowed():
     origins.forget("a")
     assert await origins.is_known(APP)
     assert await origins.allows("a", APP)
+
+
+async def test_an_origin_that_is_withdrawn_while_the_body_comes_is_refused(stack, origins):
+    async def body():
+        yield b"{"
+        origins.by_account[stack.account] = []
+        yield b"}"
+
+    headers = {"Origin": APP, "Content-Type": "application/json"}
+    answer = await stack.client.post(TASKS, content=body(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "ORIGIN_FORBIDDEN")
+    assert stack.backend.heard == []

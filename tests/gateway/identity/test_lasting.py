@@ -89,8 +89,17 @@ async def lowered(world, owner, header):
 
 async def suspended(world, owner, _header):
     operator = await world.operator()
-    request = accounts_pb2.SuspendAccountRequest(id=owner.session.account.id, reason="Unpaid")
+    request = ways_of_operators(owner.session.account.id)["SuspendAccount"]
     await world.call("SuspendAccount", request, operator.header)
+
+
+def ways_of_operators(account_id):
+    """What lets a whole account in, or shuts it out."""
+    return {
+        "SuspendAccount": accounts_pb2.SuspendAccountRequest(id=account_id, reason="Unpaid"),
+        "ReactivateAccount": accounts_pb2.ReactivateAccountRequest(id=account_id, reason="Paid"),
+        "CancelAccount": accounts_pb2.CancelAccountRequest(id=account_id, reason="Over"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -148,5 +157,24 @@ async def test_an_operator_at_work_elsewhere_is_asked_for_at_home(world):
     ways = await ways_in(world, owner)
     who = await world.acting(operator, owner.session.account.id)
     assert await answers(world, ways, who) == dict.fromkeys(ways, "")
+    await logged_out(world, owner, operator.header)
+    assert await answers(world, ways, who) == dict.fromkeys(ways, "UNAUTHENTICATED")
+
+
+async def test_an_operator_lets_nobody_into_an_account_that_was_just_suspended(world):
+    owner, operator = await world.owner(), await world.operator()
+    ways = await ways_in(world, owner)
+    who = await world.acting(operator, owner.session.account.id)
+    suspend = ways_of_operators(owner.session.account.id)["SuspendAccount"]
+    await world.call("SuspendAccount", suspend, operator.header)
+    assert await answers(world, ways, who) == dict.fromkeys(ways, "ACCOUNT_INACTIVE")
+
+
+async def test_an_operator_who_has_just_gone_opens_and_closes_no_account(world):
+    owner, operator = await world.owner(), await world.operator()
+    ways = ways_of_operators(owner.session.account.id)
+    suspend = ways.pop("SuspendAccount")
+    who = await world.caller(operator.header)
+    await world.call_as("SuspendAccount", suspend, who)
     await logged_out(world, owner, operator.header)
     assert await answers(world, ways, who) == dict.fromkeys(ways, "UNAUTHENTICATED")
