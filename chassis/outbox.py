@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, delete, or_, select, update
 from chassis import clock, interceptors
 from chassis.bus import Bus, Publication
 from chassis.database import Database
+from chassis.errors import Unavailable
 from chassis.events import PAYLOAD_MAX_BYTES, Envelope, subject_of
 from chassis.ids import new_id
 from chassis.plumbing import new_metadata
@@ -139,6 +140,10 @@ class Relay:
             self._wake.clear()
             try:
                 settled = await self._drain()
+            except Unavailable as error:
+                if delay_s == BACKOFF_FIRST_S:
+                    log.warning("the outbox waits: %s", error)
+                settled = False
             except Exception:
                 log.exception("the outbox could not be relayed")
                 settled = False

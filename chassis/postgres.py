@@ -22,6 +22,9 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 POOL_SIZE = 10
+ANSWER_TIMEOUT_S = 60.0
+"""How long one run of a transaction may take. Only a server that has vanished without closing its
+connections takes that long, and those would wait for a quarter of an hour and more."""
 CLOSE_TIMEOUT_S = 10.0
 """How long closing waits for running transactions."""
 ATTEMPTS_MAX = 5
@@ -31,6 +34,7 @@ LOCK_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_STATE = "55P03"
 RETRY_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock."""
+_SILENT = "The database does not answer."
 
 
 def async_url(url: str) -> URL:
@@ -66,8 +70,8 @@ class PostgresDatabase:
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` in one transaction; again, a bounded number of times, if it lost a race.
 
-        Raises Unavailable where that did not help: for a lock that somebody keeps, or a
-        connection that broke. If it broke during the commit, whether it was kept is not known.
+        Raises Unavailable where that did not help: for a lock that somebody keeps, a connection
+        that broke, or silence. If that was during the commit, whether it was kept is not known.
         """
         for attempt in range(1, ATTEMPTS_MAX + 1):
             committing = False
@@ -133,7 +137,7 @@ class PostgresDatabase:
         await self._engine.dispose()
 
     async def _run(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
-        """Runs `work` on a connection of the pool. Raises Unavailable: nothing has happened then.
+        """Runs `work` on a connection of the pool. Raises Unavailable.
 
         In one greenlet from connecting to giving back, because each costs 20 us.
         """
@@ -142,7 +146,12 @@ class PostgresDatabase:
         self._running += 1
         self._idle.clear()
         try:
-            return await greenlet_spawn(_on_connection, engine.sync_engine, work)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S) as bound:
+                return await greenlet_spawn(_on_connection, engine.sync_engine, work)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise Unavailable(_SILENT) from error
         finally:
             self._running -= 1
             if not self._running:
@@ -164,7 +173,7 @@ def _on_connection(engine: Engine, work: Callable[[Connection], _T]) -> _T:
         connection = engine.connect()
     except (OSError, DBAPIError, PoolTimeoutError) as error:
         log.warning("no connection to the database: %r", error)
-        raise Unavailable("The database does not answer.") from error
+        raise Unavailable(_SILENT) from error
     with connection:
         return work(connection)
 

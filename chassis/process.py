@@ -19,14 +19,14 @@ from functools import partial
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import migrate, telemetry
+from chassis import clock, migrate, telemetry
 from chassis.bus import Bus
 from chassis.caller import Signer, Verifier
 from chassis.client import Peer
 from chassis.consumers import Consumers, Subscription
 from chassis.database import Database, backend_of, open_database
 from chassis.errors import Unavailable
-from chassis.housekeeping import keep_tidy, keep_watch
+from chassis.housekeeping import keep_health, keep_tidy, keep_watch
 from chassis.keys import load_signing_key, load_trusted_keys
 from chassis.outbox import Outbox, Relay
 from chassis.server import Server, Servicer
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 LOOP_RESTART_S = 1.0
 """Pause before a background loop that failed is started again."""
-
-
+LOOP_QUIET_S = 10.0
+"""A loop that has run for longer before it failed has a trouble that is new."""
 _BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled; started again when it fails."""
@@ -166,6 +166,7 @@ async def working(
             *parts.loops,
             partial(keep_tidy, host.database),
             partial(keep_watch, relay, consumers),
+            partial(keep_health, server, host.database),
         ]
         loops = [asyncio.create_task(_keep_running(loop)) for loop in background]
         stack.push_async_callback(_cancel, loops)
@@ -222,9 +223,17 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def _keep_running(loop: Loop) -> None:
+    told = False
     while True:
+        started_s = clock.elapsed_s()
         try:
             await loop()
+        except Unavailable as error:
+            # What fails again at once has been told of, and why it fails is known.
+            if not told or clock.elapsed_s() - started_s > LOOP_QUIET_S:
+                log.warning("a background loop is started again and again: %s", error)
+            told = True
         except Exception:
             log.exception("a background loop failed and is started again")
+            told = False
         await asyncio.sleep(LOOP_RESTART_S)

@@ -69,6 +69,11 @@ class Server:
         for name in ("", *self.names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
+    async def unready(self) -> None:
+        """Tells whoever asks that calls will not be answered for now, until `ready`."""
+        for name in ("", *self.names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+
     async def stop(self) -> None:
         """Says so to health checks, refuses new calls, lets running ones end."""
         await self._health.enter_graceful_shutdown()

@@ -5,6 +5,7 @@ template, so that a fresh one costs milliseconds.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -65,6 +66,26 @@ class PostgresServer:
         # Not the server's own psql(), which goes through a shell and stumbles over blanks.
         command = [POSTGRES_BIN_PATH / "psql", "-Xq", "-c", sql, self._server.get_uri()]
         subprocess.run(command, check=True, capture_output=True)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """As long as the block runs the server is there, and says and does nothing."""
+        import psutil
+
+        postmaster = psutil.Process(self._server.get_pid())
+        processes = [postmaster]
+        postmaster.suspend()
+        try:
+            # The first one is stopped: no more of them are started.
+            processes += postmaster.children(recursive=True)
+            for process in processes[1:]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            yield
+        finally:
+            for process in reversed(processes):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,9 @@ class TestStarting:
             await starting.ready()
             assert await health(channel) == "SERVING"
             assert await health(channel, "writer.tasks.v1.TaskService") == "SERVING"
+            await starting.unready()
+            assert await health(channel) == "NOT_SERVING"
+            assert await health(channel, "writer.tasks.v1.TaskService") == "NOT_SERVING"
         await starting.stop()
 
     def test_something_that_is_no_servicer_is_refused(self):

@@ -1,7 +1,9 @@
 """Several processes at once, everything at once, and NATS: down, restarted, killed."""
 
 import signal
+import time
 
+import httpx
 import pytest
 from crashes import invariants
 from crashes.destinies import DESTINIES, all_ended_as_destined, title
@@ -10,6 +12,8 @@ from crashes.writer import Customer
 from standalone.rest import Refused
 
 SLOW_TEXT = "text:slow=2"
+SERVICES = ["billing", "content", "identity", "images", "tasks"]
+FROZEN_MAX_S = 30
 
 
 @pytest.mark.slow
@@ -132,6 +136,37 @@ def test_a_frozen_nats_is_an_outage_like_any_other(writer):
 
     for each in (run, later):
         assert customer.run(each["id"])["state"] == "succeeded"
+    invariants.check(writer)
+    invariants.account_adds_up(customer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["postgresql"], indirect=True)
+def test_a_frozen_database_holds_no_request_for_long_and_loses_nothing(writer, postgres):
+    customer = Customer(writer)
+    run = customer.order(*(title(SLOW_TEXT) for _ in range(3)))
+    writer.wait(lambda: running(writer), "the model works")
+
+    with postgres.frozen(), httpx.Client(base_url=writer.stack.url, trust_env=False) as client:
+        began_s = time.monotonic()
+        with pytest.raises(Refused) as refused:
+            customer.rest().get_data("auth/me")
+        # Who asks is remembered for a moment: then it is the service that says nothing.
+        assert refused.value.status in (503, 504)
+        missing = []
+        while len(missing) < len(SERVICES):
+            assert time.monotonic() - began_s < FROZEN_MAX_S, missing
+            time.sleep(0.5)
+            missing = (
+                client.get("/readyz", timeout=30).json().get("details", {}).get("not_ready", [])
+            )
+        assert missing == SERVICES
+        assert client.get("/healthz").status_code == 200
+    writer.settle()
+
+    assert customer.run(run["id"])["state"] == "succeeded"
+    ready = f"{writer.stack.url}/readyz"
+    writer.wait(lambda: httpx.get(ready, trust_env=False).status_code == 200, "all are ready")
     invariants.check(writer)
     invariants.account_adds_up(customer)
 

@@ -1,0 +1,128 @@
+"""A database that is there and says nothing: nobody waits for it for ever, and who asks is told."""
+
+import asyncio
+import logging
+
+import pytest
+from grpc_health.v1 import health_pb2
+from sqlalchemy import select
+from support.relay import relayed
+
+from chassis import housekeeping, outbox, postgres
+from chassis import process as process_module
+from chassis.database import open_database
+from chassis.errors import Unavailable
+from chassis.housekeeping import keep_health
+from chassis.outbox import Relay
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def one(connection):
+    return connection.execute(select(1)).scalar_one()
+
+
+@pytest.fixture(scope="module")
+def url(postgres):
+    return postgres.url(postgres.create())
+
+
+@pytest.fixture
+async def behind(url):
+    """A database behind a relay."""
+    async with relayed(url) as (relay, address):
+        database = open_database(address)
+        yield relay, database
+        relay.go_on()
+        await database.close()
+
+
+async def test_a_transaction_ends_when_the_database_says_nothing(behind, monkeypatch):
+    relay, database = behind
+    ways = [database.read, database.write, database.glance]
+    assert [await way(one) for way in ways] == [1, 1, 1]
+    monkeypatch.setattr(postgres, "ANSWER_TIMEOUT_S", 0.2)
+    relay.fall_silent()
+    # More than there are connections: none is kept by who has given up.
+    calls = [way(one) for way in ways for _ in range(postgres.POOL_SIZE)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    relay.go_on()
+    monkeypatch.setattr(postgres, "ANSWER_TIMEOUT_S", 10.0)
+    assert [await way(one) for way in ways] == [1, 1, 1]
+
+
+class Told:
+    """What a server tells health checks."""
+
+    def __init__(self):
+        self.states = asyncio.Queue()
+
+    async def ready(self):
+        self.states.put_nowait(SERVING)
+
+    async def unready(self):
+        self.states.put_nowait(NOT_SERVING)
+
+
+async def test_health_follows_the_database(behind, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "chassis.housekeeping")
+    monkeypatch.setattr(housekeeping, "ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(housekeeping, "ANSWER_WITHIN_S", 0.2)
+    relay, database = behind
+    told = Told()
+    keeping = asyncio.create_task(keep_health(told, database))
+    async with asyncio.timeout(20):
+        relay.fall_silent()
+        assert await told.states.get() == NOT_SERVING
+        relay.go_on()
+        assert await told.states.get() == SERVING
+    keeping.cancel()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["the database does not answer", "the database answers again"]
+
+
+class Away:
+    """A database that is not there; counts how often it was asked."""
+
+    dialect = "postgresql"
+
+    def __init__(self):
+        self.asked = 0
+
+    def on_commit(self, _callback):
+        pass
+
+    async def glance(self, _work):
+        self.asked += 1
+        raise Unavailable("The database does not answer.")
+
+
+class Connected:
+    connected = True
+
+    def on_change(self, _callback):
+        pass
+
+
+async def test_an_outbox_that_waits_for_it_says_so_once(caplog, monkeypatch, eventually):
+    monkeypatch.setattr(outbox, "BACKOFF_FIRST_S", 0.01)
+    database = Away()
+    relay = Relay(database, Connected())
+    relay.start()
+    await eventually(lambda: database.asked > 3)
+    await relay.stop()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["the outbox waits: The database does not answer."]
+
+
+async def test_a_loop_that_waits_for_it_says_so_once(caplog, monkeypatch, eventually):
+    monkeypatch.setattr(process_module, "LOOP_RESTART_S", 0.01)
+    database = Away()
+    running = asyncio.create_task(process_module._keep_running(lambda: database.glance(one)))
+    await eventually(lambda: database.asked > 3)
+    running.cancel()
+    [record] = caplog.records
+    assert record.exc_info is None
+    assert "The database does not answer." in record.getMessage()
