@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from chassis.memory import Memory
+from gateway.admission.lookups import in_time
 from gateway.admission.principals import TTL_S
 from gateway.http import errors
 from gateway.http.answers import Answer, Headers
@@ -94,7 +95,7 @@ class CachedOrigins:
         if known is not None:
             return known
         asked = self._memory.forgotten
-        found = await (
+        found = await in_time(
             self._inner.allows(account_id, origin) if account_id else self._inner.is_known(origin)
         )
         if found or account_id:

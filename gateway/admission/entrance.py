@@ -7,6 +7,7 @@ from chassis.errors import Forbidden
 from gateway.admission.acting_headers import acting_request
 from gateway.admission.addresses import address_key
 from gateway.admission.cors import Cors
+from gateway.admission.lookups import in_time
 from gateway.admission.principals import ANONYMOUS, Acting, Authenticator, Principal
 from gateway.admission.throttles import Throttles
 from gateway.contracts import Method
@@ -82,7 +83,7 @@ class Entrance:
         access.require(present.role, method.level)
         if not principal.acting_for:
             return present
-        acting = await self._operators().confirm(present, principal.account_id)
+        acting = await in_time(self._operators().confirm(present, principal.account_id))
         exchange.account_id = acting.account_id
         return acting
 
@@ -101,7 +102,8 @@ class Entrance:
         if method is None:
             # Each call of an operator is written down; a stream asks once and goes on for hours.
             raise errors.invalid("X-Acting-Account", "cannot be used for event streams")
-        acting = await self._operators().act(principal, acting_request(exchange, method.path))
+        asked = acting_request(exchange, method.path)
+        acting = await in_time(self._operators().act(principal, asked))
         exchange.account_id = acting.account_id
         return acting
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from chassis import clock
 from chassis.memory import Memory
+from gateway.admission.lookups import in_time
 
 TTL_S = 3.0
 """How long a revocation may go unnoticed in another process."""
@@ -121,7 +122,7 @@ class CachedAuthenticator:
         if known is not None and (known.expire_time is None or known.expire_time > clock.now()):
             return known
         asked = self._memory.forgotten
-        principal = await self._inner.authenticate(authorization)
+        principal = await in_time(self._inner.authenticate(authorization))
         self._memory.put(key, principal, principal.account_id, asked)
         return principal
 
@@ -147,7 +148,9 @@ class CachedScopes:
         if known is not None:
             return known
         asked = self._memory.forgotten
-        scope = await self._inner.resolve(principal, site_id, sector_id, needs_sector=needs_sector)
+        scope = await in_time(
+            self._inner.resolve(principal, site_id, sector_id, needs_sector=needs_sector)
+        )
         self._memory.put(key, scope, account_id, asked)
         return scope
 
