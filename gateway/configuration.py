@@ -17,7 +17,8 @@ STREAM_PACE_MIN_S = 0.1
 
 def listening(settings: Settings) -> socket.socket:
     """The socket of the REST API. Raises SettingsError, and OSError when it is taken."""
-    return _bound("WRITER_LISTEN", settings.listen, settings.extra("WRITER_LISTEN_FD"))
+    inherited = settings.extra("WRITER_LISTEN_FD")
+    return _bound("WRITER_LISTEN", settings.listen, inherited, reuse_port=settings.reuse_port)
 
 
 def metrics_listening(settings: Settings) -> socket.socket | None:
@@ -70,8 +71,10 @@ def stream_pace(settings: Settings) -> Pace:
     )
 
 
-def _bound(variable: str, address: str, inherited_fd: str = "") -> socket.socket:
+def _bound(
+    variable: str, address: str, inherited_fd: str = "", *, reuse_port: bool = False
+) -> socket.socket:
     try:
-        return listening_socket(address, inherited_fd)
+        return listening_socket(address, inherited_fd, reuse_port=reuse_port)
     except (ValueError, OverflowError) as error:
         raise SettingsError(f"{variable} is not host:port: {address!r}") from error

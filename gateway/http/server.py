@@ -69,10 +69,13 @@ def http_server(
     )
 
 
-def listening_socket(address: str, inherited_fd: str = "") -> socket.socket:
+def listening_socket(
+    address: str, inherited_fd: str = "", *, reuse_port: bool = False
+) -> socket.socket:
     """The socket to serve on: an inherited one, or a new one bound to host:port.
 
-    Raises OSError when the address is taken, ValueError when it is none.
+    With `reuse_port` several processes may have one each for the same port. Raises OSError
+    when the address is taken, ValueError when it is none.
     """
     if inherited_fd:
         return _ready(socket.socket(fileno=int(inherited_fd)))
@@ -84,6 +87,8 @@ def listening_socket(address: str, inherited_fd: str = "") -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listening.bind((host, int(port)))
     except (OSError, OverflowError, ValueError):

@@ -53,3 +53,13 @@ async def test_what_is_set_counts():
     assert isinstance(throttles._counter, SharedCounter)
     with configuration.metrics_listening(full) as opened:
         assert opened.getsockname()[1] > 0
+
+
+def test_gateways_share_a_port_when_they_are_told_to():
+    shared = {"WRITER_REUSE_PORT": "1"}
+    with configuration.listening(settings(WRITER_LISTEN="127.0.0.1:0", **shared)) as first:
+        address = "{}:{}".format(*first.getsockname())
+        with configuration.listening(settings(WRITER_LISTEN=address, **shared)) as second:
+            assert second.getsockname() == first.getsockname()
+        with pytest.raises(OSError, match="in use"):
+            configuration.listening(settings(WRITER_LISTEN=address))
