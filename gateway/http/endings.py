@@ -6,6 +6,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+_READS = frozenset({"GET", "HEAD"})
+
 
 def sender_of(cycle: RequestResponseCycle) -> Any:
     """The ASGI `send` for a request."""
@@ -14,6 +16,10 @@ def sender_of(cycle: RequestResponseCycle) -> Any:
         cycle.waiting_for_100_continue = False
         return _Unchunked(cycle)
     if cycle.waiting_for_100_continue:
+        if cycle.scope["method"] in _READS:
+            # Nobody reads their bodies, but who waits for a hang-up would seem to ask for one.
+            cycle.waiting_for_100_continue = cycle.keep_alive = False
+            return cycle.send
         return _LastUnlessAsked(cycle)
     return cycle.send
 

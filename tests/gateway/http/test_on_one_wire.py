@@ -238,6 +238,20 @@ async def test_what_follows_may_not_be_a_request_and_the_connection_ends(
     assert found.count(b"HTTP/1.1") == 1
 
 
+async def test_a_read_that_takes_its_time_asks_for_no_body_either(stack, task):
+    slow = stack.backend.answers["GetTask"] = Slow(task)
+    async with serving(stack.app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(READ + EXPECTING)
+        await wait_for(lambda: stack.backend.heard)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 3 * WATCH_AFTER_S)
+        slow.go_on.set()
+        ((status, headers, _),) = await answers(reader)
+        writer.close()
+    assert (status, headers["connection"]) == (200, "close")
+
+
 @pytest.mark.parametrize(("role", "refused"), [(None, 401), ("viewer", 403), ("admin", 202)])
 async def test_a_credential_counts_as_it_is_once_the_body_is_there(stack, role, refused):
     stack.backend.answers["GenerateContent"] = runs_pb2.Run(id="r")
