@@ -95,9 +95,9 @@ def _is_no_unsent_answer(record: logging.LogRecord) -> bool:
 def _engine(name: str) -> Any:
     if name == "native":
         # Imported here: it is an extra that few installations have.
-        import pygrpc_native.aio
+        from chassis import native
 
-        return pygrpc_native.aio
+        return native
     return grpc.aio
 
 
