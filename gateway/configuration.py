@@ -16,13 +16,13 @@ STREAM_PACE_MIN_S = 0.1
 
 
 def listening(settings: Settings) -> socket.socket:
-    """The socket of the REST API. Raises SettingsError, and OSError when it is taken."""
+    """The socket of the REST API. Raises SettingsError."""
     inherited = settings.extra("WRITER_LISTEN_FD")
     return _bound("WRITER_LISTEN", settings.listen, inherited, reuse_port=settings.reuse_port)
 
 
 def metrics_listening(settings: Settings) -> socket.socket | None:
-    """The socket of the metrics, if they are wanted. Raises as `listening`."""
+    """The socket of the metrics, if they are wanted. Raises SettingsError."""
     address = settings.extra("WRITER_METRICS_LISTEN")
     return _bound("WRITER_METRICS_LISTEN", address) if address else None
 
@@ -78,3 +78,5 @@ def _bound(
         return listening_socket(address, inherited_fd, reuse_port=reuse_port)
     except (ValueError, OverflowError) as error:
         raise SettingsError(f"{variable} is not host:port: {address!r}") from error
+    except OSError as error:
+        raise SettingsError(f"{variable}: {address}: {error.strerror}") from error

@@ -74,8 +74,9 @@ def listening_socket(
 ) -> socket.socket:
     """The socket to serve on: an inherited one, or a new one bound to host:port.
 
-    With `reuse_port` several processes may have one each for the same port. Raises OSError
-    when the address is taken, ValueError when it is none.
+    With `reuse_port` several processes may have one each for the same port; such a one takes no
+    connection before it is served, because another process may be able to answer it. Raises
+    OSError when the address is taken, ValueError when it is none.
     """
     if inherited_fd:
         return _ready(socket.socket(fileno=int(inherited_fd)))
@@ -94,7 +95,7 @@ def listening_socket(
     except (OSError, OverflowError, ValueError):
         listening.close()
         raise
-    return _ready(listening)
+    return listening if reuse_port else _ready(listening)
 
 
 def _ready(listening: socket.socket) -> socket.socket:
