@@ -37,6 +37,10 @@ class Database(Protocol):
         """
         ...
 
+    async def ping(self) -> None:
+        """Returns when the database answers. Waits for nobody's work; may raise anything."""
+        ...
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Calls `callback` on the event loop after every committed write."""
         ...

@@ -7,15 +7,13 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from chassis import clock, inbox, replies
 from chassis.bus import STREAM_AGE_S
 from chassis.consumers import Consumers
 from chassis.database import Database
-from chassis.errors import Unavailable
 from chassis.outbox import Relay
-from chassis.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -31,35 +29,6 @@ BATCHES_MAX = 1000
 LATE_S = 60.0
 """Longer waits for publication, and longer silence of a consumer, are told."""
 LOOK_EVERY_S = 30.0
-ASK_EVERY_S = 1.0
-ANSWER_WITHIN_S = 5.0
-"""Longer silence of the database means that calls will not be answered."""
-
-
-async def keep_health(server: Server, database: Database) -> None:
-    """Says to health checks whether the database answers, until cancelled."""
-    answers = True
-    while True:
-        await asyncio.sleep(ASK_EVERY_S)
-        answered = await _answers(database)
-        if answered is answers:
-            continue
-        answers = answered
-        if answers:
-            log.info("the database answers again")
-            await server.ready()
-        else:
-            log.warning("the database does not answer")
-            await server.unready()
-
-
-async def _answers(database: Database) -> bool:
-    try:
-        async with asyncio.timeout(ANSWER_WITHIN_S):
-            await database.glance(lambda connection: connection.execute(select(1)).one())
-    except (TimeoutError, Unavailable):
-        return False
-    return True
 
 
 async def keep_watch(relay: Relay, consumers: Consumers) -> None:

@@ -150,6 +150,8 @@ class Relay:
             if last_round:
                 return
             if settled:
+                if delay_s > BACKOFF_FIRST_S:
+                    log.info("the outbox goes on")
                 delay_s = BACKOFF_FIRST_S
                 await _wait(self._wake, POLL_S)
             else:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -34,6 +34,10 @@ LOCK_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_STATE = "55P03"
 RETRY_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock."""
+GOODBYE_TIMEOUT_S = 2.0
+"""How long closing waits for the server's answer."""
+GIVEN_UP_STATES = ("53", "57014")
+"""How the SQLSTATE begins where the server lacks memory or room, or was told to end a statement."""
 _SILENT = "The database does not answer."
 
 
@@ -48,21 +52,14 @@ class PostgresDatabase:
     dialect = "postgresql"
 
     def __init__(self, url: str) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            async_url(url),
-            pool_size=POOL_SIZE,
-            max_overflow=0,
-            connect_args={"server_settings": {"lock_timeout": str(LOCK_TIMEOUT_MS)}},
-            # No ping before use: it costs a round trip each time. What meets a connection that
-            # has died is repeated on another one.
-            # Errors reach the log; what was to be stored must not.
-            hide_parameters=True,
-            json_deserializer=orjson.loads,
-        )
+        self._engine = _engine(url, POOL_SIZE)
+        # Of its own, for one question: whether it answers must not depend on who waits for what.
+        self._pings = _engine(url, 1)
         # A page and its total must agree, so a read sees one snapshot.
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._callbacks: list[Callable[[], None]] = []
         self._closed = False
+        self._is_away = False
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -114,6 +111,7 @@ class PostgresDatabase:
             return await self._run(engine, work)
         except DBAPIError as error:
             if not error.connection_invalidated:
+                _refuse(error)
                 raise
         # The pool has dropped what was as old as the connection that died.
         try:
@@ -121,6 +119,10 @@ class PostgresDatabase:
         except DBAPIError as error:
             _refuse(error)
             raise
+
+    async def ping(self) -> None:
+        """See Database.ping."""
+        await self._look(self._pings, lambda connection: _by_itself(connection, _ask))
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """See Database.on_commit."""
@@ -134,7 +136,8 @@ class PostgresDatabase:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("closed with %d transactions running", self._running)
-        await self._engine.dispose()
+        for engine in (self._engine, self._pings):
+            await _say_goodbye(engine)
 
     async def _run(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` on a connection of the pool. Raises Unavailable.
@@ -147,7 +150,7 @@ class PostgresDatabase:
         self._idle.clear()
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S) as bound:
-                return await greenlet_spawn(_on_connection, engine.sync_engine, work)
+                return await greenlet_spawn(self._on_connection, engine.sync_engine, work)
         except TimeoutError as error:
             if not bound.expired():
                 raise
@@ -156,6 +159,51 @@ class PostgresDatabase:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+
+    def _on_connection(self, engine: Engine, work: Callable[[Connection], _T]) -> _T:
+        try:
+            connection = engine.connect()
+        except (OSError, DBAPIError, PoolTimeoutError) as error:
+            if not self._is_away:
+                # Once: whoever waits for it tries again and again.
+                log.warning("no connection to the database: %r", error)
+            self._is_away = True
+            raise Unavailable(_SILENT) from error
+        self._is_away = False
+        with connection:
+            return work(connection)
+
+
+def _engine(url: str, connections_max: int) -> AsyncEngine:
+    return create_async_engine(
+        async_url(url),
+        pool_size=connections_max,
+        max_overflow=0,
+        connect_args={"server_settings": {"lock_timeout": str(LOCK_TIMEOUT_MS)}},
+        # No ping before use: it costs a round trip each time. What meets a connection that
+        # has died is repeated on another one.
+        # Errors reach the log; what was to be stored must not.
+        hide_parameters=True,
+        json_deserializer=orjson.loads,
+    )
+
+
+async def _say_goodbye(engine: AsyncEngine) -> None:
+    """Closes idle connections; what a silent server does not answer is cut off."""
+    bound_s = GOODBYE_TIMEOUT_S
+    for _ in range(POOL_SIZE + 1):
+        try:
+            async with asyncio.timeout(bound_s):
+                await engine.dispose()
+        except TimeoutError:
+            # One is cut off, and the others need not be waited for.
+            bound_s = 0.01
+        else:
+            return
+
+
+def _ask(connection: Connection) -> None:
+    connection.execute(select(1)).one()
 
 
 def _refuse(error: DBAPIError) -> None:
@@ -166,16 +214,8 @@ def _refuse(error: DBAPIError) -> None:
         raise Unavailable("Somebody else has locked what this needs.") from error
     if _state(error) in RETRY_STATES:
         raise Unavailable("Too many others change the same.") from error
-
-
-def _on_connection(engine: Engine, work: Callable[[Connection], _T]) -> _T:
-    try:
-        connection = engine.connect()
-    except (OSError, DBAPIError, PoolTimeoutError) as error:
-        log.warning("no connection to the database: %r", error)
-        raise Unavailable(_SILENT) from error
-    with connection:
-        return work(connection)
+    if _state(error).startswith(GIVEN_UP_STATES):
+        raise Unavailable("The database has given up on this.") from error
 
 
 def _by_itself(connection: Connection, work: Callable[[Connection], _T]) -> _T:

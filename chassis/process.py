@@ -26,7 +26,8 @@ from chassis.client import Peer
 from chassis.consumers import Consumers, Subscription
 from chassis.database import Database, backend_of, open_database
 from chassis.errors import Unavailable
-from chassis.housekeeping import keep_health, keep_tidy, keep_watch
+from chassis.health import Health
+from chassis.housekeeping import keep_tidy, keep_watch
 from chassis.keys import load_signing_key, load_trusted_keys
 from chassis.outbox import Outbox, Relay
 from chassis.server import Server, Servicer
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 LOOP_RESTART_S = 1.0
 """Pause before a background loop that failed is started again."""
+CLOSE_TIMEOUT_S = 5.0
+"""How long a connection of a service's own, or what it still has to write, may take at the end."""
 LOOP_QUIET_S = 10.0
 """A loop that has run for longer before it failed has a trouble that is new."""
 _BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
@@ -149,7 +152,7 @@ async def working(
     # What is pushed last ends first: no new calls, then nothing new to do, then the events.
     async with AsyncExitStack() as stack:
         for close in reversed(parts.close):
-            stack.push_async_callback(close)
+            stack.push_async_callback(_within_bounds, close)
         # Health answers while NATS is waited for.
         await server.start()
         try:
@@ -162,17 +165,18 @@ async def working(
         stack.push_async_callback(relay.stop)
         consumers.start()
         stack.push_async_callback(consumers.stop)
+        health = Health(server, host.database)
         background: list[Loop] = [
             *parts.loops,
             partial(keep_tidy, host.database),
             partial(keep_watch, relay, consumers),
-            partial(keep_health, server, host.database),
+            health.keep,
         ]
         loops = [asyncio.create_task(_keep_running(loop)) for loop in background]
         stack.push_async_callback(_cancel, loops)
         stack.push_async_callback(server.stop)
         keep_for_good()
-        await server.ready()
+        await health.ask()
         yield
 
 
@@ -214,6 +218,14 @@ def _told_as(
         yield
     except errors as error:
         raise SettingsError(f"{variable}: {error}") from error
+
+
+async def _within_bounds(close: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await close()
+    except (TimeoutError, Unavailable) as error:
+        log.warning("something was not closed in time: %s", error or CLOSE_TIMEOUT_S)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from chassis import clock
@@ -139,6 +139,10 @@ class SqliteDatabase:
     async def glance(self, work: Callable[[Connection], _T]) -> _T:
         """As `read`: a snapshot costs nothing here."""
         return await self.read(work)
+
+    async def ping(self) -> None:
+        """See Database.ping."""
+        await self.read(lambda connection: connection.execute(select(1)).one())
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """See Database.on_commit."""

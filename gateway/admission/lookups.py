@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from chassis.errors import Unavailable
 
-LOOKUP_TIMEOUT_S = 5.0
-"""Less than any call of a service may take: until it is done nothing has been asked of one."""
+LOOKUP_TIMEOUT_S = 3.0
+"""Giving up takes up to two more: the driver says goodbye to a server that does not answer."""
 
 _T = TypeVar("_T")
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from chassis import clock
 from chassis.database import Database
+from chassis.errors import Unavailable
 from gateway.identity.domain import ApiKey
 from gateway.identity.store.keys import note_uses
 
@@ -43,5 +44,11 @@ class LastUses:
     async def write(self) -> None:
         """Writes what was noted."""
         noted, self._noted = self._noted, {}
-        if noted:
+        if not noted:
+            return
+        try:
             await self._database.write(lambda connection: note_uses(connection, noted))
+        except Unavailable:
+            # Those that came meanwhile are newer.
+            self._noted = noted | self._noted
+            raise

@@ -1,18 +1,19 @@
 """A database that is there and says nothing: nobody waits for it for ever, and who asks is told."""
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
 from grpc_health.v1 import health_pb2
-from sqlalchemy import select
+from sqlalchemy import select, text
 from support.relay import relayed
 
-from chassis import housekeeping, outbox, postgres
+from chassis import health, outbox, postgres
 from chassis import process as process_module
 from chassis.database import open_database
 from chassis.errors import Unavailable
-from chassis.housekeeping import keep_health
+from chassis.health import Health
 from chassis.outbox import Relay
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -57,30 +58,91 @@ class Told:
     """What a server tells health checks."""
 
     def __init__(self):
-        self.states = asyncio.Queue()
+        self.states = []
 
     async def ready(self):
-        self.states.put_nowait(SERVING)
+        self.states.append(SERVING)
 
     async def unready(self):
-        self.states.put_nowait(NOT_SERVING)
+        self.states.append(NOT_SERVING)
 
 
 async def test_health_follows_the_database(behind, monkeypatch, caplog):
-    caplog.set_level(logging.INFO, "chassis.housekeeping")
-    monkeypatch.setattr(housekeeping, "ASK_EVERY_S", 0.01)
-    monkeypatch.setattr(housekeeping, "ANSWER_WITHIN_S", 0.2)
+    caplog.set_level(logging.INFO, "chassis.health")
+    monkeypatch.setattr(health, "ANSWER_WITHIN_S", 0.2)
     relay, database = behind
     told = Told()
-    keeping = asyncio.create_task(keep_health(told, database))
-    async with asyncio.timeout(20):
-        relay.fall_silent()
-        assert await told.states.get() == NOT_SERVING
-        relay.go_on()
-        assert await told.states.get() == SERVING
-    keeping.cancel()
+    asked = Health(told, database)
+    for _ in range(2):
+        await asked.ask()
+    relay.fall_silent()
+    for _ in range(2):
+        await asked.ask()
+    relay.go_on()
+    monkeypatch.setattr(health, "ANSWER_WITHIN_S", 10)
+    await asked.ask()
+    assert told.states == [SERVING, NOT_SERVING, SERVING]
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["the database does not answer", "the database answers again"]
+
+
+async def test_what_starts_while_it_is_silent_does_not_say_that_it_serves(behind, monkeypatch):
+    monkeypatch.setattr(health, "ANSWER_WITHIN_S", 0.2)
+    relay, database = behind
+    relay.fall_silent()
+    told = Told()
+    await Health(told, database).ask()
+    assert told.states == [NOT_SERVING]
+
+
+async def test_whatever_is_wrong_with_it_it_may_be_well_again():
+    class Ill:
+        fault = None
+
+        async def ping(self):
+            if self.fault is not None:
+                raise self.fault
+
+    told, ill = Told(), Ill()
+    asked = Health(told, ill)
+    for fault in (None, Unavailable("away"), ValueError("canceling statement"), None):
+        ill.fault = fault
+        await asked.ask()
+    assert told.states == [SERVING, NOT_SERVING, SERVING]
+
+
+async def test_a_question_waits_for_nobody_elses_work(behind):
+    _, database = behind
+    # Their workers wait for each other, as calls do that need one row.
+    busy = asyncio.gather(
+        *(database.read(lambda c: c.execute(text("SELECT pg_sleep(2)"))) for _ in range(12))
+    )
+    await asyncio.sleep(0.2)
+    await asyncio.wait_for(database.ping(), 1)
+    assert not busy.done()
+    busy.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await busy
+
+
+async def test_what_the_server_gives_up_may_be_asked_again(behind):
+    _, database = behind
+
+    def slow(connection):
+        connection.execute(text("SET LOCAL statement_timeout = 20"))
+        connection.execute(text("SELECT pg_sleep(5)"))
+
+    for way in (database.read, database.write):
+        with pytest.raises(Unavailable):
+            await way(slow)
+
+
+async def test_closing_does_not_wait_for_it(behind):
+    relay, database = behind
+    await asyncio.gather(*(database.glance(one) for _ in range(postgres.POOL_SIZE)))
+    await database.ping()
+    relay.fall_silent()
+    await asyncio.wait_for(database.close(), 3 * postgres.GOODBYE_TIMEOUT_S)
 
 
 class Away:

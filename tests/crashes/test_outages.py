@@ -1,5 +1,6 @@
 """Several processes at once, everything at once, and NATS: down, restarted, killed."""
 
+import os
 import signal
 import time
 
@@ -13,6 +14,7 @@ from standalone.rest import Refused
 
 SLOW_TEXT = "text:slow=2"
 SERVICES = ["billing", "content", "identity", "images", "tasks"]
+PROCESSES = ["gateway", "billing", "content", "images", "tasks"]
 FROZEN_MAX_S = 30
 
 
@@ -167,6 +169,27 @@ def test_a_frozen_database_holds_no_request_for_long_and_loses_nothing(writer, p
     assert customer.run(run["id"])["state"] == "succeeded"
     ready = f"{writer.stack.url}/readyz"
     writer.wait(lambda: httpx.get(ready, trust_env=False).status_code == 200, "all are ready")
+    invariants.check(writer)
+    invariants.account_adds_up(customer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["postgresql"], indirect=True)
+def test_every_process_ends_when_it_is_told_to_while_its_database_is_frozen(writer, postgres):
+    customer = Customer(writer)
+    run = customer.order(*(title(SLOW_TEXT) for _ in range(3)), stop_after="images")
+    writer.wait(lambda: running(writer), "the model works")
+
+    with postgres.frozen():
+        # Idle connections, and such as somebody waits at.
+        time.sleep(1)
+        for name in PROCESSES:
+            os.kill(writer.stack.pids[name], signal.SIGTERM)
+        for name in PROCESSES:
+            writer.await_death(name)
+    writer.settle()
+
+    assert customer.run(run["id"])["state"] == "succeeded"
     invariants.check(writer)
     invariants.account_adds_up(customer)
 

@@ -1,6 +1,7 @@
 """API keys: shown once, as strong as their maker allows, and over when they are revoked."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -8,11 +9,12 @@ from sqlalchemy import select
 from writer.identity.v1 import identity_pb2
 
 from chassis import clock
-from chassis.errors import Refusal
+from chassis.errors import Refusal, Unavailable
 from chassis.ids import new_id
 from chassis.plumbing import new_metadata
 from chassis.times import to_timestamp
 from gateway.identity.key_format import make_key, matches, prefix_of
+from gateway.identity.last_uses import LastUses
 from gateway.identity.schema import api_keys
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -233,6 +235,26 @@ async def _last_use(world):
     return await world.database.read(
         lambda connection: connection.execute(select(api_keys.c.last_use_time)).scalar_one()
     )
+
+
+async def test_a_use_that_could_not_be_written_is_written_later():
+    class Away:
+        written = None
+
+        async def write(self, _work):
+            if self.written is None:
+                self.written = 0
+                raise Unavailable
+            self.written += 1
+
+    database = Away()
+    uses = LastUses(database)
+    uses.note(SimpleNamespace(account_id="a", id="k", last_use_time=None))
+    with pytest.raises(Unavailable):
+        await uses.write()
+    for _ in range(2):
+        await uses.write()
+    assert database.written == 1
 
 
 async def test_a_key_that_ends_makes_no_key(world):
