@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import grpc.aio
-from pygrpc_native import aio
+import pygrpc_native.aio
 
 SENT_WITHIN_S = 0.1
 """By then its threads have sent what was handed to them; 0.5 closes without asking them."""
@@ -26,7 +26,7 @@ class _Patient:
         self._front.close()
 
 
-class _Server(aio.Server):
+class _Server(pygrpc_native.aio.Server):
     async def stop(self, grace: float | None) -> None:
         if not self._stopping and self._front is not None:
             # Under load one running call of twenty lost its answer.

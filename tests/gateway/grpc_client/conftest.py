@@ -5,14 +5,14 @@ import contextlib
 import gc
 
 import grpc
-import pygrpc_native.aio
 import pytest
 from support.raw_grpc import RawServer
 
+from chassis import native
 from gateway.grpc_client import Channel
 from gateway.grpc_client.connection import Connection
 
-ENGINES = {"grpcio": grpc.aio, "native": pygrpc_native.aio}
+ENGINES = {"grpcio": grpc.aio, "native": native}
 SERVICE = "test.Things"
 BYTES_MAX = 16 * 1024 * 1024
 

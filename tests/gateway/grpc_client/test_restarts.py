@@ -61,8 +61,6 @@ async def test_a_service_that_says_farewell_ends_its_calls_and_gets_no_new_ones(
     await other.stop()
 
 
-# The native engine may hang up on a call whose answer is on its way.
-@pytest.mark.parametrize("engine", ["grpcio"], indirect=True)
 async def test_a_graceful_stop_waits_for_calls_that_run(service, call):
     running = asyncio.create_task(call("Wait", b"running"))
     await wait_for(lambda: service.things.seen)
