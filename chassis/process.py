@@ -11,27 +11,27 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import uvloop
-from sqlalchemy.exc import SQLAlchemyError
 
-from chassis import clock, migrate, telemetry
+from chassis import clock, telemetry
 from chassis.bus import Bus
-from chassis.caller import Signer, Verifier
+from chassis.caller import Signer
 from chassis.client import Peer
 from chassis.consumers import Consumers, Subscription
-from chassis.database import Database, backend_of, open_database
+from chassis.database import Database, open_database
 from chassis.errors import Unavailable
 from chassis.health import Health
 from chassis.housekeeping import keep_tidy, keep_watch
-from chassis.keys import load_signing_key, load_trusted_keys
+from chassis.keys import load_signing_key
 from chassis.outbox import Outbox, Relay
 from chassis.server import Server, Servicer
 from chassis.settings import Settings, SettingsError
+from chassis.starting import bring_up_to_date, grpc_server, told_as
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ CLOSE_TIMEOUT_S = 5.0
 """How long a connection of a service's own, or what it still has to write, may take at the end."""
 LOOP_QUIET_S = 10.0
 """A loop that has run for longer before it failed has a trouble that is new."""
-_BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
 Loop = Callable[[], Awaitable[None]]
 """Runs until cancelled; started again when it fails."""
 
@@ -91,7 +90,7 @@ def run(name: str, wire: Wire, package: str | None = None) -> None:
         settings = Settings.from_env(name)
         telemetry.set_up_logging(name, settings.log_level)
         if settings.migrate:
-            _migrate(settings, package or f"services.{name}")
+            bring_up_to_date(settings, package or f"services.{name}")
         uvloop.run(serve(settings, wire))
     except (SettingsError, Unavailable) as error:
         sys.exit(f"{name}: {error}")
@@ -101,16 +100,7 @@ async def serve(settings: Settings, wire: Wire) -> None:
     """Runs a service in this event loop until SIGTERM or SIGINT."""
     async with hosting(settings) as host:
         parts = wire(host)
-        with _told_as("WRITER_TRUSTED_KEYS"):
-            verifier = Verifier(load_trusted_keys(settings.trusted_keys), audience=settings.name)
-        with _told_as("WRITER_LISTEN", (RuntimeError,)):
-            server = Server(
-                settings.listen,
-                parts.servicers,
-                verifier,
-                reuse_port=settings.reuse_port,
-                engine=settings.grpc_engine,
-            )
+        server = grpc_server(settings, parts.servicers, audience=settings.name)
         async with working(host, parts, server):
             log.info("ready", extra={"address": settings.listen, "port": server.port})
             await stop_signal()
@@ -120,9 +110,9 @@ async def serve(settings: Settings, wire: Wire) -> None:
 @asynccontextmanager
 async def hosting(settings: Settings) -> AsyncIterator[Host]:
     """Opens the database and the keys; closes peers and database at the end."""
-    with _told_as("WRITER_SIGNING_KEY"):
+    with told_as("WRITER_SIGNING_KEY"):
         signer = Signer(settings.name, load_signing_key(settings.signing_key))
-    with _told_as("WRITER_DATABASE_URL"):
+    with told_as("WRITER_DATABASE_URL"):
         database = open_database(settings.database_url)
     host = Host(settings=settings, database=database, outbox=Outbox(settings.name), signer=signer)
     try:
@@ -196,28 +186,6 @@ async def stop_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await stopped.wait()
-
-
-def _migrate(settings: Settings, package: str) -> None:
-    with _told_as("WRITER_DATABASE_URL"):
-        backend_of(settings.database_url)
-    try:
-        migrate.upgrade(settings.database_url, package)
-    except (OSError, SQLAlchemyError) as error:
-        # The driver's own words, without the statement and its values.
-        [sentence, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
-        raise SettingsError(f"the database cannot be migrated: {sentence}") from error
-
-
-@contextmanager
-def _told_as(
-    variable: str, errors: tuple[type[Exception], ...] = _BAD_FILE_OR_URL
-) -> Iterator[None]:
-    """These errors inside are the variable's fault."""
-    try:
-        yield
-    except errors as error:
-        raise SettingsError(f"{variable}: {error}") from error
 
 
 async def _within_bounds(close: Callable[[], Awaitable[None]]) -> None:

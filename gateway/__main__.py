@@ -7,16 +7,16 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 import uvloop
 
-from chassis import migrate, telemetry
-from chassis.caller import Verifier
-from chassis.keys import load_trusted_keys
+from chassis import telemetry
+from chassis.errors import Unavailable
 from chassis.process import Host, hosting, stop_signal, working
-from chassis.server import Server
 from chassis.settings import Settings, SettingsError
+from chassis.starting import bring_up_to_date, grpc_server
 from gateway import configuration
 from gateway.admission.cors import CachedOrigins
 from gateway.admission.principals import CachedAuthenticator, CachedScopes
@@ -47,11 +47,14 @@ def main() -> None:
         telemetry.set_up_logging(NAME, settings.log_level)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         if settings.migrate:
-            migrate.upgrade(settings.database_url, "gateway.identity")
-        listening = configuration.listening(settings)
-        metrics_listening = configuration.metrics_listening(settings)
-        uvloop.run(serve(settings, listening, metrics_listening))
-    except (SettingsError, OSError) as error:
+            bring_up_to_date(settings, "gateway.identity")
+        with ExitStack() as bound:
+            listening = bound.enter_context(configuration.listening(settings))
+            metrics_listening = configuration.metrics_listening(settings)
+            if metrics_listening is not None:
+                bound.enter_context(metrics_listening)
+            uvloop.run(serve(settings, listening, metrics_listening))
+    except (SettingsError, Unavailable) as error:
         sys.exit(f"{NAME}: {error}")
 
 
@@ -88,12 +91,12 @@ async def _run(
     # The streams last: they ask again at once.
     memories.of = (authenticator, scopes, origins, hub)
     identity_listen = settings.extra("WRITER_IDENTITY_LISTEN", IDENTITY_LISTEN_DEFAULT)
-    server = Server(
-        identity_listen,
+    server = grpc_server(
+        settings,
         identity.parts.servicers,
-        Verifier(load_trusted_keys(settings.trusted_keys), audience=IDENTITY),
-        reuse_port=settings.reuse_port,
-        engine=settings.grpc_engine,
+        audience=IDENTITY,
+        variable="WRITER_IDENTITY_LISTEN",
+        address=identity_listen,
     )
     metrics, bounds = Metrics(), Bounds.from_settings(settings)
     upstream = build_upstream(
@@ -104,7 +107,7 @@ async def _run(
         upstream,
         authenticator,
         scopes,
-        public_url=settings.extra("WRITER_PUBLIC_URL"),
+        public_url=configuration.public_url(settings),
         acting=identity.acting,
         jwks=identity.signing_keys.jwks,
         hub=hub,
@@ -129,9 +132,9 @@ def _http(settings: Settings, app: Edge, bounds: Bounds, metrics: Metrics) -> Ht
     return http_server(
         app,
         bounds,
-        security=SecurityHeaders(settings.extra("WRITER_PUBLIC_URL")),
+        security=SecurityHeaders(configuration.public_url(settings)),
         metrics=metrics,
-        trusted_proxies=settings.extra("WRITER_TRUSTED_PROXIES"),
+        trusted_proxies=configuration.trusted_proxies(settings),
     )
 
 

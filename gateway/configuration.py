@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_network
+from urllib.parse import urlsplit
 
 from chassis.settings import Settings, SettingsError
 from gateway.admission.cors import ListedOrigins, Origins
@@ -25,6 +27,30 @@ def metrics_listening(settings: Settings) -> socket.socket | None:
     """The socket of the metrics, if they are wanted. Raises SettingsError."""
     address = settings.extra("WRITER_METRICS_LISTEN")
     return _bound("WRITER_METRICS_LISTEN", address) if address else None
+
+
+def public_url(settings: Settings) -> str:
+    """Where clients reach the gateway; empty where they say so themselves. Raises SettingsError."""
+    url = settings.extra("WRITER_PUBLIC_URL")
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        address = urlsplit("")
+    if url and (address.scheme not in ("http", "https") or not address.netloc):
+        raise SettingsError(f"WRITER_PUBLIC_URL is not such as https://writer.example.com: {url!r}")
+    return url
+
+
+def trusted_proxies(settings: Settings) -> str:
+    """Addresses and networks of proxies that say who asks; `*` for all. Raises SettingsError."""
+    listed = settings.extra("WRITER_TRUSTED_PROXIES")
+    for each in filter(None, map(str.strip, listed.split(","))):
+        try:
+            if each != "*":
+                ip_network(each)
+        except ValueError as error:
+            raise SettingsError(f"WRITER_TRUSTED_PROXIES: {error}") from error
+    return listed
 
 
 def origins(settings: Settings, of_accounts: Origins | None = None) -> ListedOrigins:

@@ -1,0 +1,66 @@
+"""What may be wrong when a process starts: each said in one sentence that names its variable."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from chassis import migrate
+from chassis.caller import Verifier
+from chassis.database import backend_of
+from chassis.keys import load_trusted_keys
+from chassis.server import Server, Servicer
+from chassis.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+_BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
+
+
+@contextmanager
+def told_as(
+    variable: str, errors: tuple[type[Exception], ...] = _BAD_FILE_OR_URL
+) -> Iterator[None]:
+    """These errors inside are the variable's fault. Raises SettingsError instead."""
+    try:
+        yield
+    except errors as error:
+        raise SettingsError(f"{variable}: {error}") from error
+
+
+def bring_up_to_date(settings: Settings, package: str) -> None:
+    """Migrates the database of a package. Raises SettingsError."""
+    with told_as("WRITER_DATABASE_URL"):
+        backend_of(settings.database_url)
+    # Before: whoever waits for a database that does not answer shall see for what.
+    log.info("the database is brought up to date")
+    try:
+        migrate.upgrade(settings.database_url, package)
+    except (OSError, SQLAlchemyError) as error:
+        # The driver's own words, without the statement and its values.
+        [sentence, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
+        raise SettingsError(f"the database cannot be migrated: {sentence}") from error
+
+
+def grpc_server(
+    settings: Settings,
+    servicers: Sequence[Servicer],
+    *,
+    audience: str,
+    variable: str = "WRITER_LISTEN",
+    address: str = "",
+) -> Server:
+    """The server of a process, for callers who mean this audience. Raises SettingsError."""
+    with told_as("WRITER_TRUSTED_KEYS"):
+        verifier = Verifier(load_trusted_keys(settings.trusted_keys), audience=audience)
+    with told_as(variable, (RuntimeError,)):
+        return Server(
+            address or settings.listen,
+            servicers,
+            verifier,
+            reuse_port=settings.reuse_port,
+            engine=settings.grpc_engine,
+        )
