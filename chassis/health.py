@@ -37,7 +37,7 @@ class Health:
         if answers is self._told:
             return
         if fault is not None:
-            reason = str(fault.__cause__ or fault)[:200]
+            reason = repr(fault.__cause__ or fault)[:200]
             log.warning("the database does not answer", extra={"reason": reason})
             await self._server.unready()
         else:
@@ -50,6 +50,8 @@ class Health:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await self._database.ping()
+        except TimeoutError:
+            return TimeoutError(f"no answer within {ANSWER_WITHIN_S} s")
         except Exception as error:  # noqa: BLE001  whatever it is, calls would meet it, too
             return error
         return None

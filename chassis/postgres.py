@@ -7,9 +7,10 @@ import logging
 import random
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import orjson
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -21,7 +22,9 @@ from chassis.errors import Unavailable
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
-POOL_SIZE = 10
+READERS_MAX = 8
+WRITERS_MAX = 8
+"""Connections apart from each other: who waits for a locked row keeps no reader waiting."""
 ANSWER_TIMEOUT_S = 60.0
 """How long one run of a transaction may take. Only a server that has vanished without closing its
 connections takes that long, and those would wait for a quarter of an hour and more."""
@@ -34,8 +37,6 @@ LOCK_TIMEOUT_MS = 5_000
 LOCK_TIMEOUT_STATE = "55P03"
 RETRY_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock."""
-GOODBYE_TIMEOUT_S = 2.0
-"""How long closing waits for the server's answer."""
 GIVEN_UP_STATES = ("53", "57014")
 """How the SQLSTATE begins where the server lacks memory or room, or was told to end a statement."""
 _SILENT = "The database does not answer."
@@ -52,11 +53,14 @@ class PostgresDatabase:
     dialect = "postgresql"
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(url, POOL_SIZE)
+        self._drivers: WeakSet[Any] = WeakSet()
+        """Of all connections that are open."""
+        self._writers = self._engine(url, WRITERS_MAX)
+        self._readers = self._engine(url, READERS_MAX)
         # Of its own, for one question: whether it answers must not depend on who waits for what.
-        self._pings = _engine(url, 1)
+        self._pings = self._engine(url, 1)
         # A page and its total must agree, so a read sees one snapshot.
-        self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._snapshots = self._readers.execution_options(isolation_level="REPEATABLE READ")
         self._callbacks: list[Callable[[], None]] = []
         self._closed = False
         self._is_away = False
@@ -82,7 +86,7 @@ class PostgresDatabase:
                 return result
 
             try:
-                result = await self._run(self._engine, transact)
+                result = await self._run(self._writers, transact)
             except DBAPIError as error:
                 # A connection that broke before the commit was sent has changed nothing.
                 broken = error.connection_invalidated and not committing
@@ -100,11 +104,11 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` on one snapshot and rolls back."""
-        return await self._look(self._reads, work)
+        return await self._look(self._snapshots, work)
 
     async def glance(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` without a transaction: one round trip for each statement."""
-        return await self._look(self._engine, lambda connection: _by_itself(connection, work))
+        return await self._look(self._readers, lambda connection: _by_itself(connection, work))
 
     async def _look(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
         try:
@@ -136,8 +140,30 @@ class PostgresDatabase:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("closed with %d transactions running", self._running)
-        for engine in (self._engine, self._pings):
-            await _say_goodbye(engine)
+        for driver in self._drivers:
+            # Without a goodbye: the server needs none, and a silent one would not answer it.
+            driver.terminate()
+        for engine in (self._writers, self._readers, self._pings):
+            await engine.dispose()
+
+    def _engine(self, url: str, connections_max: int) -> AsyncEngine:
+        engine = create_async_engine(
+            async_url(url),
+            pool_size=connections_max,
+            max_overflow=0,
+            connect_args={"server_settings": {"lock_timeout": str(LOCK_TIMEOUT_MS)}},
+            # No ping before use: it costs a round trip each time. What meets a connection that
+            # has died is repeated on another one.
+            # Errors reach the log; what was to be stored must not.
+            hide_parameters=True,
+            json_deserializer=orjson.loads,
+        )
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def remember(connection: Any, _record: Any) -> None:
+            self._drivers.add(connection.driver_connection)
+
+        return engine
 
     async def _run(self, engine: AsyncEngine, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` on a connection of the pool. Raises Unavailable.
@@ -172,34 +198,6 @@ class PostgresDatabase:
         self._is_away = False
         with connection:
             return work(connection)
-
-
-def _engine(url: str, connections_max: int) -> AsyncEngine:
-    return create_async_engine(
-        async_url(url),
-        pool_size=connections_max,
-        max_overflow=0,
-        connect_args={"server_settings": {"lock_timeout": str(LOCK_TIMEOUT_MS)}},
-        # No ping before use: it costs a round trip each time. What meets a connection that
-        # has died is repeated on another one.
-        # Errors reach the log; what was to be stored must not.
-        hide_parameters=True,
-        json_deserializer=orjson.loads,
-    )
-
-
-async def _say_goodbye(engine: AsyncEngine) -> None:
-    """Closes idle connections; what a silent server does not answer is cut off."""
-    bound_s = GOODBYE_TIMEOUT_S
-    for _ in range(POOL_SIZE + 1):
-        try:
-            async with asyncio.timeout(bound_s):
-                await engine.dispose()
-        except TimeoutError:
-            # One is cut off, and the others need not be waited for.
-            bound_s = 0.01
-        else:
-            return
 
 
 def _ask(connection: Connection) -> None:

@@ -43,7 +43,7 @@ async def locked(billing, *callers):
     """Another process holds the locks of these accounts."""
     accounts = [each.account_id for each in callers]
     statement = select(balances).where(balances.c.account_id.in_(accounts)).with_for_update()
-    async with billing.database._engine.connect() as connection, connection.begin():
+    async with billing.database._writers.connect() as connection, connection.begin():
         await connection.execute(statement)
         yield
 

@@ -34,7 +34,7 @@ def statements(database):
     engines = (
         [database._reader, database._writer]
         if database.dialect == "sqlite"
-        else [database._engine.sync_engine]
+        else [database._readers.sync_engine, database._writers.sync_engine]
     )
     seen = []
 

@@ -1,7 +1,6 @@
 """A database that is there and says nothing: nobody waits for it for ever, and who asks is told."""
 
 import asyncio
-import contextlib
 import logging
 
 import pytest
@@ -46,7 +45,7 @@ async def test_a_transaction_ends_when_the_database_says_nothing(behind, monkeyp
     monkeypatch.setattr(postgres, "ANSWER_TIMEOUT_S", 0.2)
     relay.fall_silent()
     # More than there are connections: none is kept by who has given up.
-    calls = [way(one) for way in ways for _ in range(postgres.POOL_SIZE)]
+    calls = [way(one) for way in ways for _ in range(postgres.READERS_MAX + 2)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     relay.go_on()
@@ -84,6 +83,7 @@ async def test_health_follows_the_database(behind, monkeypatch, caplog):
     assert told.states == [SERVING, NOT_SERVING, SERVING]
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["the database does not answer", "the database answers again"]
+    assert "no answer within" in caplog.records[0].reason
 
 
 async def test_what_starts_while_it_is_silent_does_not_say_that_it_serves(behind, monkeypatch):
@@ -111,18 +111,21 @@ async def test_whatever_is_wrong_with_it_it_may_be_well_again():
     assert told.states == [SERVING, NOT_SERVING, SERVING]
 
 
-async def test_a_question_waits_for_nobody_elses_work(behind):
+async def test_a_row_that_is_locked_keeps_nobody_waiting_but_writers(behind):
     _, database = behind
-    # Their workers wait for each other, as calls do that need one row.
-    busy = asyncio.gather(
-        *(database.read(lambda c: c.execute(text("SELECT pg_sleep(2)"))) for _ in range(12))
-    )
+    # As callers do that need the row of one account.
+    waiting = [
+        asyncio.create_task(database.write(lambda c: c.execute(text("SELECT pg_sleep(2)"))))
+        for _ in range(postgres.WRITERS_MAX + 4)
+    ]
     await asyncio.sleep(0.2)
-    await asyncio.wait_for(database.ping(), 1)
-    assert not busy.done()
-    busy.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await busy
+    async with asyncio.timeout(1):
+        await database.ping()
+        assert await database.read(one) == await database.glance(one) == 1
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_what_the_server_gives_up_may_be_asked_again(behind):
@@ -137,12 +140,13 @@ async def test_what_the_server_gives_up_may_be_asked_again(behind):
             await way(slow)
 
 
-async def test_closing_does_not_wait_for_it(behind):
+async def test_closing_does_not_wait_for_it(behind, caplog):
     relay, database = behind
-    await asyncio.gather(*(database.glance(one) for _ in range(postgres.POOL_SIZE)))
+    await asyncio.gather(*(database.glance(one) for _ in range(postgres.READERS_MAX)))
     await database.ping()
     relay.fall_silent()
-    await asyncio.wait_for(database.close(), 3 * postgres.GOODBYE_TIMEOUT_S)
+    await asyncio.wait_for(database.close(), 2)
+    assert caplog.records == []
 
 
 class Away:
