@@ -43,6 +43,7 @@ def paragraphs(document: Mapping[str, Any], place: Place, took_s: float, memory:
     """The same for people, with something to try."""
     rows = {
         "URL": document["url"],
+        "Docs": f"{document['url']}/api/docs",
         "Login": f"{document['email']}  password {document['password']}",
         "API key": document["api_key"],
         "Model": model.line_of(document["model"]),

@@ -37,9 +37,10 @@ answered alike and does nothing more. `If-Match` with the `ETag` that was read r
 what somebody else has changed.
 
 **Bodies** are JSON of at most {{body_bytes:,}} bytes and {DEPTH_MAX} levels, text without U+0000;
-null means: not given, and in a PATCH: emptied, which is refused where something is needed. Fields
-that only the service sets are ignored, unknown ones refused. A query has at most {PARAMETERS_MAX}
-parameters. A trailing slash means nothing."""
+null means: not given, and in a PATCH: emptied, which is refused where something is needed. Unknown
+fields are refused. Those that only the service sets are ignored where something is created; a PATCH
+names what it changes, and nothing else. A query has at most {PARAMETERS_MAX} parameters. A trailing
+slash means nothing."""
 _SCHEMES: dict[str, Schema] = {
     "accessToken": {
         "type": "http",

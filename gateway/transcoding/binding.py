@@ -192,7 +192,8 @@ class RequestBinder:
         chosen = {name for name in SCOPE if name not in self._body_scope}
         taken = {*path_names, "request_id"} if self._body == WHOLE else set()
         condition = {"etag"} & self._fields.keys()
-        return MaskReader(contracts, self._inner, frozenset({*condition, *chosen, *taken}))
+        ignored = frozenset({*condition, *chosen, *taken})
+        return MaskReader(contracts, self._inner, binding.method.response, ignored)
 
 
 def _inputs(contracts: Contracts, desc: DescMessage) -> tuple[str, ...]:

@@ -28,9 +28,19 @@ _WELL_KNOWN = "google.protobuf."
 class MaskReader:
     """Reads the paths out of bodies of one type."""
 
-    def __init__(self, contracts: Contracts, desc: DescMessage, ignored: frozenset[str]) -> None:
-        """`ignored` are fields that say which row and revision, not what to change."""
+    def __init__(
+        self,
+        contracts: Contracts,
+        desc: DescMessage,
+        resource: DescMessage,
+        ignored: frozenset[str],
+    ) -> None:
+        """`ignored` are fields that say which row and revision, not what to change.
+
+        What of the `resource` that was read is no field of the body can be seen, not changed.
+        """
         self._contracts = contracts
+        self._shown = {field.name for field in resource.fields}
         self._desc = desc
         self._ignored = ignored
 
@@ -69,7 +79,9 @@ class MaskReader:
             if not prefix and (key if field is None else field.name) in self._ignored:
                 continue
             if field is None:
-                yield f"{prefix}{key[: faults.NAME_CHARS_MAX]}", "is not a known field"
+                is_shown = not prefix and key in self._shown
+                fault = "cannot be changed" if is_shown else "is not a known field"
+                yield f"{prefix}{key[: faults.NAME_CHARS_MAX]}", fault
                 continue
             path = f"{prefix}{field.name}"
             if field.name in seen:

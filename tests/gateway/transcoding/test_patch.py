@@ -126,3 +126,15 @@ async def test_what_a_service_refuses_is_named_as_the_client_wrote_it(things):
     answers["UpdateThing"] = InvalidFields(Violation("thing.tags", "cannot be changed"))
     answer = await client.patch(URL, json={"tags": ["a"]})
     assert answer.json()["errors"] == {"tags": ["cannot be changed"]}
+
+
+async def test_what_was_read_and_cannot_be_changed_is_told_from_what_nobody_knows(make_stack):
+    async with make_stack("identity") as stack:
+        body = {"name": "n", "status": "active", "create_time": None, "nope": 1}
+        answer = await stack.client.patch("/api/v1/auth/account", json=body)
+        assert stack.backend.heard == []
+    assert answer.json()["errors"] == {
+        "status": ["cannot be changed"],
+        "create_time": ["cannot be changed"],
+        "nope": ["is not a known field"],
+    }
