@@ -22,9 +22,12 @@ from chassis.errors import Unavailable
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
-READERS_MAX = 8
+READERS_MAX = 4
 WRITERS_MAX = 8
-"""Connections apart from each other: who waits for a locked row keeps no reader waiting."""
+"""Connections apart from each other: who waits for a locked row keeps no reader waiting. More to
+write, because each locked row keeps one."""
+CONNECTIONS_MAX = READERS_MAX + WRITERS_MAX + 1
+"""Of one process, with the one that only asks whether the database answers."""
 ANSWER_TIMEOUT_S = 60.0
 """How long one run of a transaction may take. Only a server that has vanished without closing its
 connections takes that long, and those would wait for a quarter of an hour and more."""
@@ -40,6 +43,7 @@ RETRY_STATES = frozenset({"40001", "40P01"})
 GIVEN_UP_STATES = ("53", "57014")
 """How the SQLSTATE begins where the server lacks memory or room, or was told to end a statement."""
 _SILENT = "The database does not answer."
+_CLOSED = "The database is closed."
 
 
 def async_url(url: str) -> URL:
@@ -63,6 +67,8 @@ class PostgresDatabase:
         self._snapshots = self._readers.execution_options(isolation_level="REPEATABLE READ")
         self._callbacks: list[Callable[[], None]] = []
         self._closed = False
+        self._ended = False
+        """Closed, and what was still running was cut off."""
         self._is_away = False
         self._running = 0
         self._idle = asyncio.Event()
@@ -90,7 +96,8 @@ class PostgresDatabase:
             except DBAPIError as error:
                 # A connection that broke before the commit was sent has changed nothing.
                 broken = error.connection_invalidated and not committing
-                if attempt == ATTEMPTS_MAX or not (broken or _state(error) in RETRY_STATES):
+                again = broken or _state(error) in RETRY_STATES
+                if self._closed or attempt == ATTEMPTS_MAX or not again:
                     _refuse(error)
                     raise
                 log.info("transaction repeated after SQLSTATE %s", _state(error))
@@ -140,8 +147,10 @@ class PostgresDatabase:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("closed with %d transactions running", self._running)
+        self._ended = True
         for driver in self._drivers:
-            # Without a goodbye: the server needs none, and a silent one would not answer it.
+            # Without a goodbye: a silent server would not answer it. One that lives ends what
+            # it was running when that is done, and commits nothing of it.
             driver.terminate()
         for engine in (self._writers, self._readers, self._pings):
             await engine.dispose()
@@ -171,7 +180,7 @@ class PostgresDatabase:
         In one greenlet from connecting to giving back, because each costs 20 us.
         """
         if self._closed:
-            raise Unavailable("The database is closed.")
+            raise Unavailable(_CLOSED)
         self._running += 1
         self._idle.clear()
         try:
@@ -197,6 +206,10 @@ class PostgresDatabase:
             raise Unavailable(_SILENT) from error
         self._is_away = False
         with connection:
+            if self._ended:
+                # Nobody waits for the end of what would begin now.
+                connection.invalidate()
+                raise Unavailable(_CLOSED)
             return work(connection)
 
 

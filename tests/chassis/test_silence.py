@@ -149,6 +149,39 @@ async def test_closing_does_not_wait_for_it(behind, caplog):
     assert caplog.records == []
 
 
+async def test_what_waits_for_a_connection_does_not_begin_after_the_end(url, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(postgres, "CLOSE_TIMEOUT_S", 0.2)
+    database = open_database(url)
+    sleeping = [
+        asyncio.create_task(database.write(lambda c: c.execute(text("SELECT pg_sleep(3)"))))
+        for _ in range(postgres.WRITERS_MAX)
+    ]
+    await asyncio.sleep(0.2)
+    begun = []
+    waiting = asyncio.create_task(database.write(begun.append))
+    await asyncio.sleep(0)
+    await database.close()
+    answers = await asyncio.gather(*sleeping, waiting, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    assert begun == []
+    [record] = caplog.records
+    assert record.getMessage() == f"closed with {postgres.WRITERS_MAX + 1} transactions running"
+
+
+async def test_what_was_asked_before_the_end_is_done(url):
+    database = open_database(url)
+    asked = [
+        asyncio.create_task(
+            database.write(lambda c: c.execute(text("SELECT pg_sleep(0.05)")).one())
+        )
+        for _ in range(3 * postgres.WRITERS_MAX)
+    ]
+    await asyncio.sleep(0)
+    await database.close()
+    assert len(await asyncio.gather(*asked)) == len(asked)
+
+
 class Away:
     """A database that is not there; counts how often it was asked."""
 

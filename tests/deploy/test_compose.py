@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+from chassis.postgres import CONNECTIONS_MAX
 from chassis.settings import PEERS, Settings
 from standalone.__main__ import parser
 from standalone.health import PROBES
@@ -18,6 +19,10 @@ SECRET = re.compile(r"password|secret|key|token", re.IGNORECASE)
 # Read by libraries: the object store's client takes these from the environment by itself.
 READ_BY_LIBRARIES = {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 SERVICES = ("tasks", "content", "images", "billing")
+POSTGRES_CONNECTIONS = 100 - 3
+"""Its default `max_connections`, without those that it keeps for superusers."""
+GATEWAYS_MORE = 2
+"""Beside the one in the file, as docs/gateway.md promises."""
 
 
 def environment(part):
@@ -63,6 +68,14 @@ def test_all_processes_are_there(ours):
     assert {name for name, part in ours.items() if not is_job(part)} == {*SERVICES, "gateway"}
     migrated = {p["command"][-1] for n, p in ours.items() if n.startswith("migrate-")}
     assert migrated == {*SERVICES, "identity"}
+
+
+def test_the_database_has_connections_for_all_and_for_more_gateways(ours, services):
+    assert "command" not in services["postgres"], "its max_connections may be another one"
+    holding = [part for part in ours.values() if "WRITER_DATABASE_URL" in environment(part)]
+    processes = sum(not is_job(part) for part in holding)
+    assert processes == len(SERVICES) + 1
+    assert (processes + GATEWAYS_MORE) * CONNECTIONS_MAX <= POSTGRES_CONNECTIONS
 
 
 def test_every_setting_is_understood_by_the_process_that_gets_it(ours, root):
