@@ -193,7 +193,7 @@ async def _within_bounds(close: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await close()
     except (TimeoutError, Unavailable) as error:
-        log.warning("something was not closed in time: %s", error or CLOSE_TIMEOUT_S)
+        log.warning("not closed within %s s: %s %s", CLOSE_TIMEOUT_S, close.__qualname__, error)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
