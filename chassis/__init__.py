@@ -3,8 +3,8 @@
 Knows no business noun. Nothing enters before two processes need it, and nothing here
 imports a service, the gateway or the launcher. Its shelves:
 
-- a process: process (starting), settings, keys, telemetry (log_line), clock, ids, memory, health,
-  housekeeping, waiting
+- a process: process (starting), commands, settings, keys, telemetry (log_line), clock, ids, memory,
+  health, housekeeping, waiting
 - calls: server (native), client, interceptors, caller, access, fields, masks, errors, status, times
 - data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, etags, migrate,
   plumbing

@@ -54,7 +54,7 @@ def backend_of(url: str) -> str:
     """`sqlite` or `postgresql`. Raises ValueError for anything else, without showing the URL."""
     try:
         backend = make_url(url).get_backend_name()
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError("this is not the URL of a database") from None
     if backend not in ("sqlite", "postgresql"):
         raise ValueError(f"unsupported database: {backend}")

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 from chassis import dead_letters
 from chassis.bus import Bus
-from chassis.database import Database, open_database
+from chassis.commands import own_database
+from chassis.database import Database
 from chassis.errors import Refusal
+from chassis.settings import SettingsError
 
 WITHIN_S = 10.0
 
@@ -30,21 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     try:
         asyncio.run(_run(asked))
-    except KeyError as error:
-        sys.exit(f"letters: {error.args[0]} is not set")
-    except Refusal as refusal:
-        sys.exit(f"letters: {refusal.message}")
+    except (SettingsError, Refusal) as error:
+        sys.exit(f"letters: {error}")
 
 
 async def _run(asked: argparse.Namespace) -> None:
-    database = open_database(os.environ["WRITER_DATABASE_URL"])
-    try:
+    async with own_database() as database:
         if asked.verb == "list":
             await _list(database, asked.consumer)
         else:
             await _redrive(database, asked.ids)
-    finally:
-        await database.close()
 
 
 async def _list(database: Database, consumer: str) -> None:
@@ -58,7 +55,10 @@ async def _list(database: Database, consumer: str) -> None:
 
 
 async def _redrive(database: Database, ids: Sequence[str]) -> None:
-    bus = Bus(os.environ["WRITER_NATS_URL"], "letters")
+    url = os.environ.get("WRITER_NATS_URL")
+    if not url:
+        raise SettingsError("WRITER_NATS_URL is not set")
+    bus = Bus(url, "letters")
     await bus.open(WITHIN_S)
     try:
         for letter_id in ids:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import migrate
 from chassis.caller import Verifier
+from chassis.commands import in_short
 from chassis.database import backend_of
 from chassis.keys import load_trusted_keys
 from chassis.server import Server, Servicer
@@ -36,13 +37,11 @@ def bring_up_to_date(settings: Settings, package: str) -> None:
     with told_as("WRITER_DATABASE_URL"):
         backend_of(settings.database_url)
     # Before: whoever waits for a database that does not answer shall see for what.
-    log.info("the database is brought up to date")
+    log.info("the database is being brought up to date")
     try:
         migrate.upgrade(settings.database_url, package)
     except (OSError, SQLAlchemyError) as error:
-        # The driver's own words, without the statement and its values.
-        [sentence, *_] = str(getattr(error, "orig", None) or error).splitlines() or [""]
-        raise SettingsError(f"the database cannot be migrated: {sentence}") from error
+        raise SettingsError(f"the database cannot be migrated: {in_short(error)}") from error
 
 
 def grpc_server(

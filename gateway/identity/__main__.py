@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import clock
 from chassis.caller import Caller
-from chassis.database import open_database
+from chassis.commands import own_database
+from chassis.database import Database
+from chassis.errors import Refusal
+from chassis.settings import SettingsError
 from gateway.identity.domain import OPERATORS, Deed, Role, normal_email
 from gateway.identity.signing_keys import SIGNS_AFTER, TooManyKeys, rotate
 from gateway.identity.store.accounts import AccountStore
 from gateway.identity.store.audit import AuditStore
 from gateway.identity.store.users import UserStore
 
-URL = "WRITER_DATABASE_URL"
 ACTOR = "command"
 """Who the audit log says it was."""
 
@@ -62,20 +62,22 @@ def _rotate_keys(folder: Path) -> int:
 
 
 def _appoint(email: str, role: Role) -> int:
-    url = os.environ.get(URL)
-    if not url:
-        return _refuse(f"{URL} is not set")
     try:
-        appointed = asyncio.run(appoint(url, normal_email(email), role))
-    except (SQLAlchemyError, OSError, ValueError) as error:
-        return _refuse(str(getattr(error, "orig", None) or error))
+        appointed = asyncio.run(_appoint_in_own_database(normal_email(email), role))
+    except (SettingsError, Refusal) as error:
+        return _refuse(str(error))
     if not appointed:
         return _refuse(f"there is no user {email}")
     sys.stdout.write(f"{email} is {role.value}\n")
     return 0
 
 
-async def appoint(url: str, email: str, role: Role) -> bool:
+async def _appoint_in_own_database(email: str, role: Role) -> bool:
+    async with own_database() as database:
+        return await appoint(database, email, role)
+
+
+async def appoint(database: Database, email: str, role: Role) -> bool:
     """Gives a user the role of an operator; false when there is no such user."""
 
     def work(connection: Connection) -> bool:
@@ -96,11 +98,7 @@ async def appoint(url: str, email: str, role: Role) -> bool:
         AuditStore(connection, who).record(told)
         return True
 
-    database = open_database(url)
-    try:
-        return await database.write(work)
-    finally:
-        await database.close()
+    return await database.write(work)
 
 
 def _refuse(sentence: str) -> int:

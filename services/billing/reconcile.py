@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
-from chassis.database import backend_of, open_database
+from chassis.commands import own_database
+from chassis.errors import Refusal
+from chassis.settings import SettingsError
 from services.billing.service import Drift, Reconciliation
 
-URL = "WRITER_DATABASE_URL"
 
-
-async def reconcile(url: str, *, rebuild: bool) -> int:
+async def reconcile(*, rebuild: bool) -> int:
     """Prints every drift and returns how many there are."""
-    database = open_database(url)
-    try:
+    async with own_database() as database:
         reconciliation = Reconciliation(database)
         found = []
         async for drift in reconciliation.drifts():
@@ -33,8 +28,6 @@ async def reconcile(url: str, *, rebuild: bool) -> int:
             found.append(drift)
         if rebuild:
             await _rebuild(reconciliation, found)
-    finally:
-        await database.close()
     sys.stdout.write(f"{len(found)} drifts\n")
     return len(found)
 
@@ -48,28 +41,18 @@ async def _rebuild(reconciliation: Reconciliation, found: Sequence[Drift]) -> No
         sys.stdout.write(f"{others} drifts are not of projections and stay\n")
 
 
-def _require_file(url: str) -> None:
-    """Refuses a file that is not there: SQLite would make an empty one."""
-    if backend_of(url) == "sqlite" and not Path(make_url(url).database or "").is_file():
-        raise FileNotFoundError("there is no such file")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m services.billing.reconcile")
     parser.add_argument("--rebuild", action="store_true", help="derive projections that drift anew")
     options = parser.parse_args(arguments)
-    url = os.environ.get(URL)
-    if not url:
-        sys.stderr.write(f"{URL} is not set\n")
-        return 2
     try:
-        _require_file(url)
-        drifts = asyncio.run(reconcile(url, rebuild=options.rebuild))
+        drifts = asyncio.run(reconcile(rebuild=options.rebuild))
+    except (SettingsError, Refusal) as error:
+        sys.stderr.write(f"the books cannot be read: {error}\n")
+        return 2
     except Exception as error:  # noqa: BLE001  whatever it is, it is no drift
-        # The first line: of a database's errors the others are the statement.
-        reason = str(error).partition("\n")[0]
-        sys.stderr.write(f"the books cannot be read: {type(error).__name__}: {reason}\n")
+        sys.stderr.write(f"the books cannot be read: {type(error).__name__}: {error}\n")
         return 2
     return 1 if drifts else 0
 

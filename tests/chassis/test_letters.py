@@ -62,7 +62,9 @@ async def test_a_dead_letter_is_listed_and_handled_after_it_was_sent_again(
     await database.close()
 
 
-def test_a_missing_setting_is_one_sentence(monkeypatch):
-    monkeypatch.delenv("WRITER_DATABASE_URL", raising=False)
-    with pytest.raises(SystemExit, match="WRITER_DATABASE_URL is not set"):
-        letters.main(["list"])
+def test_a_missing_setting_is_one_sentence(monkeypatch, tmp_path):
+    (tmp_path / "empty.db").touch()
+    monkeypatch.setenv("WRITER_DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
+    monkeypatch.delenv("WRITER_NATS_URL", raising=False)
+    with pytest.raises(SystemExit, match="WRITER_NATS_URL is not set"):
+        letters.main(["redrive", "x"])

@@ -13,6 +13,7 @@ from trust.calls import Wire
 from trust.contract import methods
 
 from chassis.caller import GATEWAY, Caller, Signer
+from chassis.database import open_database
 from chassis.keys import load_signing_key
 from gateway.identity.__main__ import appoint
 from gateway.identity.domain import OPERATORS, Role
@@ -121,8 +122,9 @@ async def _people(writer: Writer, account: Account) -> dict[str, dict]:
         assert answer.status_code == 201, answer.text
         people[role] = answer.json()["data"]
         if Role(role) in OPERATORS:
-            url = writer.stack.place.database_url("identity")
-            assert await appoint(url, email, Role(role))
+            database = open_database(writer.stack.place.database_url("identity"))
+            assert await appoint(database, email, Role(role))
+            await database.close()
     return people
 
 
