@@ -106,7 +106,6 @@ def build_app(
     Without `origins` no page of another origin may call, without `throttles` nothing is
     counted. Raises ContractError or ValueError when the contracts cannot be served as written.
     """
-    public_url = public_url.rstrip("/")
     greeter = Cors(origins or ListedOrigins(), public_url)
     metrics = metrics or Metrics()
     throttles = throttles or Throttles(MemoryCounter(), OFF)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from ipaddress import ip_network
-from urllib.parse import urlsplit
 
 from chassis.settings import Settings, SettingsError
 from gateway.admission.cors import ListedOrigins, Origins
 from gateway.admission.counters import counter_for
 from gateway.admission.throttles import Throttles, per_minute
 from gateway.http.server import listening_socket
+from gateway.identity.domain import normal_origin
 from gateway.streams.hub import StreamBounds
 from gateway.streams.session import Pace
 
 STREAM_PACE_MIN_S = 0.1
+_BASE = re.compile(r"(?P<origin>\w+://[^/?#\s]+)(?P<path>(/[\w.~%-]+)*/?)")
 
 
 def listening(settings: Settings) -> socket.socket:
@@ -31,26 +33,27 @@ def metrics_listening(settings: Settings) -> socket.socket | None:
 
 def public_url(settings: Settings) -> str:
     """Where clients reach the gateway; empty where they say so themselves. Raises SettingsError."""
-    url = settings.extra("WRITER_PUBLIC_URL")
-    try:
-        address = urlsplit(url)
-    except ValueError:
-        address = urlsplit("")
-    if url and (address.scheme not in ("http", "https") or not address.netloc):
-        raise SettingsError(f"WRITER_PUBLIC_URL is not such as https://writer.example.com: {url!r}")
-    return url
+    url = settings.extra("WRITER_PUBLIC_URL").strip()
+    if not url:
+        return ""
+    found = _BASE.fullmatch(url)
+    # As browsers spell it, because it is also the origin of the gateway's own page.
+    origin = normal_origin(found["origin"]) if found else None
+    if found is None or origin is None:
+        raise SettingsError("WRITER_PUBLIC_URL is not such as https://writer.example.com")
+    return origin + found["path"].rstrip("/")
 
 
 def trusted_proxies(settings: Settings) -> str:
     """Addresses and networks of proxies that say who asks; `*` for all. Raises SettingsError."""
-    listed = settings.extra("WRITER_TRUSTED_PROXIES")
-    for each in filter(None, map(str.strip, listed.split(","))):
-        try:
-            if each != "*":
-                ip_network(each)
-        except ValueError as error:
-            raise SettingsError(f"WRITER_TRUSTED_PROXIES: {error}") from error
-    return listed
+    listed = settings.extra("WRITER_TRUSTED_PROXIES").split(",")
+    proxies = [each for each in map(str.strip, listed) if each]
+    if proxies == ["*"]:
+        return "*"
+    try:
+        return ",".join(str(ip_network(each)) for each in proxies)
+    except ValueError as error:
+        raise SettingsError(f"WRITER_TRUSTED_PROXIES: {error}") from error
 
 
 def origins(settings: Settings, of_accounts: Origins | None = None) -> ListedOrigins:

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 from chassis.settings import Settings, SettingsError
 from gateway import configuration
@@ -24,8 +25,14 @@ def settings(**variables):
         ({"WRITER_REDIS_URL": "http://user:word@host:1"}, configuration.throttles),
         ({"WRITER_PUBLIC_URL": "writer.example.com"}, configuration.public_url),
         ({"WRITER_PUBLIC_URL": "https://[::1"}, configuration.public_url),
+        ({"WRITER_PUBLIC_URL": "https://:8000"}, configuration.public_url),
+        ({"WRITER_PUBLIC_URL": "https://h:99999"}, configuration.public_url),
+        ({"WRITER_PUBLIC_URL": "https://h/?x=1"}, configuration.public_url),
+        ({"WRITER_PUBLIC_URL": "https://h/a b"}, configuration.public_url),
+        ({"WRITER_PUBLIC_URL": "https://user:word@h"}, configuration.public_url),
         ({"WRITER_TRUSTED_PROXIES": "127.0.0.1/33"}, configuration.trusted_proxies),
         ({"WRITER_TRUSTED_PROXIES": "10.0.0.1, proxy"}, configuration.trusted_proxies),
+        ({"WRITER_TRUSTED_PROXIES": "*, 10.0.0.1"}, configuration.trusted_proxies),
         ({"WRITER_METRICS_LISTEN": "9100"}, configuration.metrics_listening),
         ({"WRITER_LISTEN": "127.0.0.1:99999"}, configuration.listening),
     ],
@@ -44,6 +51,35 @@ async def test_what_is_not_set_has_its_default():
     throttles = configuration.throttles(bare)
     assert throttles._per_minute == PER_MINUTE
     assert isinstance(throttles._counter, MemoryCounter)
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("", ""),
+        (" https://writer.example.com/ ", "https://writer.example.com"),
+        ("HTTPS://Writer.Example.com:443", "https://writer.example.com"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("https://example.com/writer-1/", "https://example.com/writer-1"),
+    ],
+)
+def test_links_begin_as_browsers_spell_it(url, base):
+    assert configuration.public_url(settings(WRITER_PUBLIC_URL=url)) == base
+
+
+@pytest.mark.parametrize(
+    ("listed", "trusted", "strangers"),
+    [
+        ("", (), ("127.0.0.1",)),
+        (" * ", ("10.9.9.9", "::1"), ()),
+        (" 10.0.0.1 ,, 10.1.0.0/16,::1", ("10.0.0.1", "10.1.2.3", "::1"), ("10.0.0.2", "*")),
+    ],
+)
+def test_the_server_believes_whom_the_list_means(listed, trusted, strangers):
+    proxies = configuration.trusted_proxies(settings(WRITER_TRUSTED_PROXIES=listed))
+    hosts = _TrustedHosts(proxies)
+    assert [each in hosts for each in trusted] == [True] * len(trusted)
+    assert [each in hosts for each in strangers] == [False] * len(strangers)
 
 
 async def test_what_is_set_counts():

@@ -98,7 +98,7 @@ async def test_links_keep_the_trailing_slash_and_every_other_parameter(client, p
 
 
 async def test_links_show_the_public_address_when_it_is_set(make_stack):
-    async with make_stack("tasks", public_url="https://api.example/") as opened:
+    async with make_stack("tasks", public_url="https://api.example") as opened:
         opened.backend.answers["ListTasks"] = tasks_pb2.ListTasksResponse(
             tasks=[tasks_pb2.Task()], total_size=2
         )
