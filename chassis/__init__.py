@@ -6,8 +6,8 @@ imports a service, the gateway or the launcher. Its shelves:
 - a process: process (starting), commands, settings, keys, telemetry (log_line), clock, ids, memory,
   health, housekeeping, waiting
 - calls: server (native), client, interceptors, caller, access, fields, masks, errors, status, times
-- data: database (sqlite, postgres), columns, statements, tenancy, pages, replies, etags, migrate,
-  plumbing
+- data: database (sqlite, postgres, connections), columns, statements, tenancy, pages, replies,
+  etags, migrate, plumbing
 - events: events, outbox, inbox, bus, consumers (pull), feed, dead_letters, letters
 - outside parties: retry, model, model_effort, model_errors
 """

@@ -63,7 +63,7 @@ def upgrade(url: str, package: str) -> None:
 async def _upgrade_postgres(url: str, tree: ScriptDirectory) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    from chassis.postgres import async_url
+    from chassis.connections import async_url
 
     engine = create_async_engine(async_url(url))
     try:

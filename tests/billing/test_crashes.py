@@ -93,7 +93,7 @@ async def test_a_process_that_dies_before_the_commit_leaves_nothing(opened, task
     await prepared(opened, tasks, "a")
     before = await everything(opened)
     database = opened.database
-    engine = database._writer if database.dialect == "sqlite" else database._writers.sync_engine
+    engine = database._writer if database.dialect == "sqlite" else database._writers.engine
     commit = engine.dialect.do_commit
 
     def die(_connection):

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chassis import postgres, sqlite
+from chassis import connections, postgres, sqlite
 from chassis.caller import Caller
 from chassis.database import open_database
 from chassis.errors import Unavailable
@@ -31,7 +32,7 @@ def member(number):
 @pytest.fixture
 async def hasty(database_url, monkeypatch):
     """Billing whose database waits for a tenth of a second for locks."""
-    monkeypatch.setattr(postgres, "LOCK_TIMEOUT_MS", 100)
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT_MS", 100)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 100)
     database = open_database(database_url)
     yield Billing(database)
@@ -43,7 +44,8 @@ async def locked(billing, *callers):
     """Another process holds the locks of these accounts."""
     accounts = [each.account_id for each in callers]
     statement = select(balances).where(balances.c.account_id.in_(accounts)).with_for_update()
-    async with billing.database._writers.connect() as connection, connection.begin():
+    engine = AsyncEngine(billing.database._writers.engine)
+    async with engine.connect() as connection, connection.begin():
         await connection.execute(statement)
         yield
 

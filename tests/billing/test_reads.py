@@ -34,7 +34,7 @@ def statements(database):
     engines = (
         [database._reader, database._writer]
         if database.dialect == "sqlite"
-        else [database._readers.sync_engine, database._writers.sync_engine]
+        else [database._readers.engine, database._writers.engine]
     )
     seen = []
 

@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2
 from sqlalchemy import select, text
 from support.relay import relayed
 
-from chassis import health, outbox, postgres
+from chassis import connections, health, outbox, postgres
 from chassis import process as process_module
 from chassis.database import open_database
 from chassis.errors import Unavailable
@@ -42,14 +42,14 @@ async def test_a_transaction_ends_when_the_database_says_nothing(behind, monkeyp
     relay, database = behind
     ways = [database.read, database.write, database.glance]
     assert [await way(one) for way in ways] == [1, 1, 1]
-    monkeypatch.setattr(postgres, "ANSWER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 0.2)
     relay.fall_silent()
     # More than there are connections: none is kept by who has given up.
     calls = [way(one) for way in ways for _ in range(postgres.READERS_MAX + 2)]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     relay.go_on()
-    monkeypatch.setattr(postgres, "ANSWER_TIMEOUT_S", 10.0)
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 10.0)
     assert [await way(one) for way in ways] == [1, 1, 1]
 
 
@@ -128,6 +128,21 @@ async def test_a_row_that_is_locked_keeps_nobody_waiting_but_writers(behind):
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_who_waits_for_a_connection_is_not_overtaken(url, monkeypatch):
+    monkeypatch.setattr(postgres, "WRITERS_MAX", 1)
+    database = open_database(url)
+    order = []
+
+    async def asks_again_and_again(name):
+        for _ in range(3):
+            await database.write(one)
+            order.append(name)
+
+    await asyncio.gather(*map(asks_again_and_again, "abc"))
+    await database.close()
+    assert order == [*"abc"] * 3
+
+
 async def test_what_the_server_gives_up_may_be_asked_again(behind):
     _, database = behind
 
@@ -151,7 +166,7 @@ async def test_closing_does_not_wait_for_it(behind, caplog):
 
 async def test_what_waits_for_a_connection_does_not_begin_after_the_end(url, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(postgres, "CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.2)
     database = open_database(url)
     sleeping = [
         asyncio.create_task(database.write(lambda c: c.execute(text("SELECT pg_sleep(3)"))))
