@@ -22,19 +22,25 @@ _T = TypeVar("_T")
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 60.0
-"""How long one piece of work may take, with waiting for its turn. Only a server that has vanished
-without closing its connections takes that long, and those would wait for a quarter of an hour."""
+"""How long one piece of work may take, with waiting for its turn: a server that has vanished
+without closing its connections would be waited for for a quarter of an hour. Letting go of the
+connection takes up to 2 s more."""
 CLOSE_TIMEOUT_S = 10.0
 """How long closing waits for running work."""
 LOCK_TIMEOUT_MS = 5_000
 """How long a statement waits for a lock that another transaction holds."""
 _SILENT = "The database does not answer."
+_CROWDED = "Too many wait for the database."
 _CLOSED = "The database is closed."
 
 
 def async_url(url: str) -> URL:
-    """The URL with our driver, whatever driver it named."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+    """The URL with our driver, whatever driver it named, and with its name for `sslmode`."""
+    parts = make_url(url).set(drivername="postgresql+asyncpg")
+    mode = parts.query.get("sslmode")
+    if mode is None:
+        return parts
+    return parts.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +109,15 @@ class Connections:
             raise Unavailable(_CLOSED)
         self._running += 1
         self._idle.clear()
+        fault = _CROWDED
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S) as bound, lane.turns:
+                fault = _SILENT
                 return await greenlet_spawn(self._on_connection, lane.engine, work)
         except TimeoutError as error:
             if not bound.expired():
                 raise
-            raise Unavailable(_SILENT) from error
+            raise Unavailable(fault) from error
         finally:
             self._running -= 1
             if not self._running:
@@ -141,11 +149,12 @@ class Connections:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._idle.wait()
         except TimeoutError:
-            log.warning("closed with %d transactions running", self._running)
-        self._has_ended = True
-        for driver in self._drivers:
-            # Without a goodbye: a silent server would not answer it. One that lives ends what
-            # it was running when that is done, and commits nothing of it.
-            driver.terminate()
+            log.warning("closed with %d pieces of work unfinished", self._running)
+        finally:
+            self._has_ended = True
+            for driver in self._drivers:
+                # Without a goodbye: a silent server would not answer it. One that lives ends what
+                # it was running when that is done, and commits nothing of it.
+                driver.terminate()
         for lane in self._lanes:
             await greenlet_spawn(lane.engine.dispose)

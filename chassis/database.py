@@ -15,6 +15,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 _T = TypeVar("_T")
+PORT_MAX = 65_535
+_OPTIONS = {"sqlite": frozenset[str](), "postgresql": frozenset({"host", "port", "ssl", "sslmode"})}
+"""What may stand behind the `?` of a URL; drivers fail on all else, late and in their own words."""
 
 
 class Database(Protocol):
@@ -51,14 +54,25 @@ class Database(Protocol):
 
 
 def backend_of(url: str) -> str:
-    """`sqlite` or `postgresql`. Raises ValueError for anything else, without showing the URL."""
+    """`sqlite` or `postgresql`. Raises ValueError for what cannot be opened, without the URL."""
     try:
-        backend = make_url(url).get_backend_name()
+        parts = make_url(url)
     except (ArgumentError, ValueError):
         raise ValueError("this is not the URL of a database") from None
+    backend = parts.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ValueError(f"unsupported database: {backend}")
+    if parts.port is not None and not 0 < parts.port <= PORT_MAX:
+        raise ValueError(f"there is no port {parts.port}")
+    unknown = sorted(parts.query.keys() - _OPTIONS[backend])
+    if unknown:
+        raise ValueError(f"unknown option: {unknown[0]}")
     return backend
+
+
+def in_short(error: BaseException) -> str:
+    """The first line of the driver's own words, without the statement and its values."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def open_database(url: str) -> Database:

@@ -30,8 +30,8 @@ from chassis.housekeeping import keep_tidy, keep_watch
 from chassis.keys import load_signing_key
 from chassis.outbox import Outbox, Relay
 from chassis.server import Server, Servicer
-from chassis.settings import Settings, SettingsError
-from chassis.starting import bring_up_to_date, grpc_server, told_as
+from chassis.settings import Settings, SettingsError, told_as
+from chassis.starting import bring_up_to_date, grpc_server
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def run(name: str, wire: Wire, package: str | None = None) -> None:
         settings = Settings.from_env(name)
         telemetry.set_up_logging(name, settings.log_level)
         if settings.migrate:
-            bring_up_to_date(settings, package or f"services.{name}")
+            bring_up_to_date(settings.database_url, package or f"services.{name}")
         uvloop.run(serve(settings, wire))
     except (SettingsError, Unavailable) as error:
         sys.exit(f"{name}: {error}")

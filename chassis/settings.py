@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
@@ -17,11 +18,23 @@ LOG_LEVELS = ("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL")
 GRPC_ENGINES = ("GRPCIO", "NATIVE")
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 PORT_MAX = 65_535
+_BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
 PEERS = ("tasks", "content", "images", "billing", "identity")
 
 
 class SettingsError(Exception):
     """A setting is missing or cannot be understood; the message names the variable."""
+
+
+@contextmanager
+def told_as(
+    variable: str, errors: tuple[type[Exception], ...] = _BAD_FILE_OR_URL
+) -> Iterator[None]:
+    """These errors inside are the variable's fault. Raises SettingsError instead."""
+    try:
+        yield
+    except errors as error:
+        raise SettingsError(f"{variable}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

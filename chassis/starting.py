@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from chassis import migrate
 from chassis.caller import Verifier
-from chassis.commands import in_short
-from chassis.database import backend_of
+from chassis.database import backend_of, in_short
 from chassis.keys import load_trusted_keys
 from chassis.server import Server, Servicer
-from chassis.settings import Settings, SettingsError
+from chassis.settings import Settings, SettingsError, told_as
 
 log = logging.getLogger(__name__)
 
-_BAD_FILE_OR_URL = (OSError, ValueError, LookupError)
 
-
-@contextmanager
-def told_as(
-    variable: str, errors: tuple[type[Exception], ...] = _BAD_FILE_OR_URL
-) -> Iterator[None]:
-    """These errors inside are the variable's fault. Raises SettingsError instead."""
-    try:
-        yield
-    except errors as error:
-        raise SettingsError(f"{variable}: {error}") from error
-
-
-def bring_up_to_date(settings: Settings, package: str) -> None:
+def bring_up_to_date(url: str, package: str) -> None:
     """Migrates the database of a package. Raises SettingsError."""
     with told_as("WRITER_DATABASE_URL"):
-        backend_of(settings.database_url)
+        backend_of(url)
     # Before: whoever waits for a database that does not answer shall see for what.
     log.info("the database is being brought up to date")
     try:
-        migrate.upgrade(settings.database_url, package)
+        migrate.upgrade(url, package)
     except (OSError, SQLAlchemyError) as error:
         raise SettingsError(f"the database cannot be migrated: {in_short(error)}") from error
 

@@ -47,7 +47,7 @@ def main() -> None:
         telemetry.set_up_logging(NAME, settings.log_level)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         if settings.migrate:
-            bring_up_to_date(settings, "gateway.identity")
+            bring_up_to_date(settings.database_url, "gateway.identity")
         with ExitStack() as bound:
             listening = bound.enter_context(configuration.listening(settings))
             metrics_listening = configuration.metrics_listening(settings)

@@ -122,12 +122,17 @@ def _keys(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
 
 
 def _migrate(arguments: argparse.Namespace, _rest: Sequence[str]) -> int:
+    from chassis.settings import SettingsError
     from standalone import prepare
 
     if not arguments.database_url:
         print("writer: migrate needs --database-url or WRITER_DATABASE_URL.", file=sys.stderr)
         return 2
-    prepare.migrate(arguments.service, arguments.database_url)
+    try:
+        prepare.migrate(arguments.service, arguments.database_url)
+    except SettingsError as error:
+        print(f"writer: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

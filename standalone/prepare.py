@@ -42,10 +42,10 @@ def make_separate_keys(directory: Path) -> None:
 
 
 def migrate(name: str, url: str) -> None:
-    """Brings one service's database to the newest schema."""
-    from chassis.migrate import upgrade
+    """Brings one service's database to the newest schema. Raises SettingsError."""
+    from chassis.starting import bring_up_to_date
 
-    upgrade(url, PACKAGES[name])
+    bring_up_to_date(url, PACKAGES[name])
 
 
 def main() -> None:

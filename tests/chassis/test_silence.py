@@ -143,6 +143,20 @@ async def test_who_waits_for_a_connection_is_not_overtaken(url, monkeypatch):
     assert order == [*"abc"] * 3
 
 
+async def test_who_had_no_turn_does_not_blame_the_server(url, monkeypatch):
+    monkeypatch.setattr(postgres, "WRITERS_MAX", 1)
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 0.2)
+    database = open_database(url)
+    slow = text("SELECT pg_sleep(3)")
+    running = (database.write(lambda c: c.execute(slow)) for _ in range(2))
+    refused = await asyncio.gather(*running, return_exceptions=True)
+    await database.close()
+    assert list(map(str, refused)) == [
+        "The database does not answer.",
+        "Too many wait for the database.",
+    ]
+
+
 async def test_what_the_server_gives_up_may_be_asked_again(behind):
     _, database = behind
 
@@ -180,8 +194,8 @@ async def test_what_waits_for_a_connection_does_not_begin_after_the_end(url, mon
     answers = await asyncio.gather(*sleeping, waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     assert begun == []
-    [record] = caplog.records
-    assert record.getMessage() == f"closed with {postgres.WRITERS_MAX + 1} transactions running"
+    said = [each.getMessage() for each in caplog.records if each.name.startswith("chassis.")]
+    assert said == [f"closed with {postgres.WRITERS_MAX + 1} pieces of work unfinished"]
 
 
 async def test_what_was_asked_before_the_end_is_done(url):
