@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import socket
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 
-from chassis.settings import Settings, SettingsError
+from chassis.settings import Settings, SettingsError, told_as
 from gateway.admission.cors import ListedOrigins, Origins
 from gateway.admission.counters import counter_for
 from gateway.admission.throttles import Throttles, per_minute
@@ -16,7 +15,6 @@ from gateway.streams.hub import StreamBounds
 from gateway.streams.session import Pace
 
 STREAM_PACE_MIN_S = 0.1
-_BASE = re.compile(r"(?P<origin>\w+://[^/?#\s]+)(?P<path>(/[\w.~%-]+)*/?)")
 
 
 def listening(settings: Settings) -> socket.socket:
@@ -32,16 +30,15 @@ def metrics_listening(settings: Settings) -> socket.socket | None:
 
 
 def public_url(settings: Settings) -> str:
-    """Where clients reach the gateway; empty where they say so themselves. Raises SettingsError."""
-    url = settings.extra("WRITER_PUBLIC_URL").strip()
-    if not url:
-        return ""
-    found = _BASE.fullmatch(url)
-    # As browsers spell it, because it is also the origin of the gateway's own page.
-    origin = normal_origin(found["origin"]) if found else None
-    if found is None or origin is None:
-        raise SettingsError("WRITER_PUBLIC_URL is not such as https://writer.example.com")
-    return origin + found["path"].rstrip("/")
+    """Where clients reach the gateway; empty where they say so themselves. Raises SettingsError.
+
+    The root of an origin, spelt as browsers do: the reference page and its links are there.
+    """
+    url = settings.extra("WRITER_PUBLIC_URL").strip().rstrip("/")
+    origin = normal_origin(url) if url else ""
+    if origin is None:
+        raise SettingsError("WRITER_PUBLIC_URL is no origin such as https://writer.example.com")
+    return origin
 
 
 def trusted_proxies(settings: Settings) -> str:
@@ -50,30 +47,30 @@ def trusted_proxies(settings: Settings) -> str:
     proxies = [each for each in map(str.strip, listed) if each]
     if proxies == ["*"]:
         return "*"
-    try:
-        return ",".join(str(ip_network(each)) for each in proxies)
-    except ValueError as error:
-        raise SettingsError(f"WRITER_TRUSTED_PROXIES: {error}") from error
+    with told_as("WRITER_TRUSTED_PROXIES"):
+        networks = [ip_network(each) for each in proxies]
+    # Who comes over IPv4 to a socket of IPv6 has such an address.
+    mapped = [
+        f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+        for network in networks
+        if isinstance(network, IPv4Network)
+    ]
+    return ",".join([*map(str, networks), *mapped])
 
 
 def origins(settings: Settings, of_accounts: Origins | None = None) -> ListedOrigins:
     """The origins that every account allows, and those of each. Raises SettingsError."""
     listed = settings.extra("WRITER_ALLOWED_ORIGINS").split(",")
-    try:
+    with told_as("WRITER_ALLOWED_ORIGINS"):
         return ListedOrigins(filter(None, map(str.strip, listed)), of_accounts)
-    except ValueError as error:
-        raise SettingsError(f"WRITER_ALLOWED_ORIGINS: {error}") from error
 
 
 def throttles(settings: Settings) -> Throttles:
     """The limits, and where they are counted. Raises SettingsError."""
-    variable = "WRITER_THROTTLES"
-    try:
-        limits = per_minute(settings.extra(variable))
-        variable = "WRITER_REDIS_URL"
-        return Throttles(counter_for(settings.extra(variable)), limits)
-    except ValueError as error:
-        raise SettingsError(f"{variable}: {error}") from error
+    with told_as("WRITER_THROTTLES"):
+        limits = per_minute(settings.extra("WRITER_THROTTLES"))
+    with told_as("WRITER_REDIS_URL"):
+        return Throttles(counter_for(settings.extra("WRITER_REDIS_URL")), limits)
 
 
 def stream_bounds(settings: Settings) -> StreamBounds:

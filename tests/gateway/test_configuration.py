@@ -28,7 +28,7 @@ def settings(**variables):
         ({"WRITER_PUBLIC_URL": "https://:8000"}, configuration.public_url),
         ({"WRITER_PUBLIC_URL": "https://h:99999"}, configuration.public_url),
         ({"WRITER_PUBLIC_URL": "https://h/?x=1"}, configuration.public_url),
-        ({"WRITER_PUBLIC_URL": "https://h/a b"}, configuration.public_url),
+        ({"WRITER_PUBLIC_URL": "https://h/writer"}, configuration.public_url),
         ({"WRITER_PUBLIC_URL": "https://user:word@h"}, configuration.public_url),
         ({"WRITER_TRUSTED_PROXIES": "127.0.0.1/33"}, configuration.trusted_proxies),
         ({"WRITER_TRUSTED_PROXIES": "10.0.0.1, proxy"}, configuration.trusted_proxies),
@@ -60,7 +60,7 @@ async def test_what_is_not_set_has_its_default():
         (" https://writer.example.com/ ", "https://writer.example.com"),
         ("HTTPS://Writer.Example.com:443", "https://writer.example.com"),
         ("http://[::1]:8000", "http://[::1]:8000"),
-        ("https://example.com/writer-1/", "https://example.com/writer-1"),
+        ("http://writer_gateway:8000", "http://writer_gateway:8000"),
     ],
 )
 def test_links_begin_as_browsers_spell_it(url, base):
@@ -72,7 +72,7 @@ def test_links_begin_as_browsers_spell_it(url, base):
     [
         ("", (), ("127.0.0.1",)),
         (" * ", ("10.9.9.9", "::1"), ()),
-        (" 10.0.0.1 ,, 10.1.0.0/16,::1", ("10.0.0.1", "10.1.2.3", "::1"), ("10.0.0.2", "*")),
+        (" 10.0.0.1 ,, 10.1.0.0/16,::1", ("10.0.0.1", "::ffff:10.1.2.3", "::1"), ("10.0.0.2", "*")),
     ],
 )
 def test_the_server_believes_whom_the_list_means(listed, trusted, strangers):

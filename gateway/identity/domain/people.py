@@ -13,7 +13,7 @@ GRANTED_SITES_MAX = 100
 INVITATION_LIFE = timedelta(days=7)
 ORIGINS_MAX = 20
 _ORIGIN = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])"
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[[0-9a-f:.]{2,45}\])"
     r"(:(?P<port>[0-9]{1,5}))?"
 )
 _USUAL_PORTS = {"http": 80, "https": 443}
