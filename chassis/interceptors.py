@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
-import protovalidate
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 from writer.options.v1 import options_pb2
@@ -49,7 +48,6 @@ class Call:
     request: Message
     context: grpc.aio.ServicerContext[Any, Any]
     verifier: caller.Verifier
-    validator: protovalidate.Validator
 
 
 Proceed = Callable[[], Awaitable[Any]]
@@ -130,7 +128,7 @@ async def authenticate(call: Call, proceed: Proceed) -> Any:
 
 async def validate(call: Call, proceed: Proceed) -> Any:
     """Checks the field rules of the contract, and what no database could store."""
-    fields.check(call.validator, call.request)
+    fields.check(call.request)
     return await proceed()
 
 
@@ -150,7 +148,6 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def __init__(self, services: list[str], verifier: caller.Verifier) -> None:
         self._policies = access.policies(services)
         self._verifier = verifier
-        self._validator = protovalidate.Validator()
         self._wrapped: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -174,7 +171,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
             # Two tokens are an attempt to be two people: neither counts.
             del metadata[caller.TOKEN_KEY]
         policy = self._policies[method]
-        return Call(method, policy, metadata, request, context, self._verifier, self._validator)
+        return Call(method, policy, metadata, request, context, self._verifier)
 
     def _wrap(self, method: str, handler: Any) -> Any:
         async def unary(request: Message, context: Any) -> Any:
