@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import AddressValueError, IPv6Address
 
 PLAN_AT_START = "free"
 GRANTED_SITES_MAX = 100
@@ -13,7 +14,7 @@ GRANTED_SITES_MAX = 100
 INVITATION_LIFE = timedelta(days=7)
 ORIGINS_MAX = 20
 _ORIGIN = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[[0-9a-f:.]{2,45}\])"
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[(?P<ipv6>[0-9a-f:.]+)\])"
     r"(:(?P<port>[0-9]{1,5}))?"
 )
 _USUAL_PORTS = {"http": 80, "https": 443}
@@ -183,6 +184,11 @@ def normal_origin(text: str) -> str | None:
     if found is None:
         return None
     scheme, host, port = found["scheme"], found["host"], found["port"]
+    if found["ipv6"] is not None:
+        try:
+            host = f"[{IPv6Address(found['ipv6']).compressed}]"
+        except AddressValueError:
+            return None
     if port is None or int(port) == _USUAL_PORTS[scheme]:
         return f"{scheme}://{host}"
     return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= _PORT_MAX else None

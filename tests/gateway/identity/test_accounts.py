@@ -74,9 +74,11 @@ def test_what_browsers_never_send_is_no_origin():
         *("*", "null", "https://", "app.example.com", "https://*.example.com", "ftp://a.b"),
         *(f"{APP}/", f"{APP}/path", f"{APP}?q", "https://u@a.b", "https://a b"),
         *("https://a.b:0", "https://a.b:99999", "https://a.b:", "https://-a.b"),
+        *("https://[::1", "https://[:::]", "https://[1::2::3]", "https://[fe80::1%eth0]"),
     ):
         assert normal_origin(text) is None, text
     assert normal_origin(" https://[::1]:8443 ") == "https://[::1]:8443"
+    assert normal_origin("http://[0:0::0001]:80") == "http://[::1]"
 
 
 async def test_what_is_no_origin_is_refused_by_its_place(world):
