@@ -174,7 +174,7 @@ def test_whatever_bytes_come_every_call_ends_once_and_nothing_is_left(conversati
         connection = opened()
         calls = [start(connection, each.is_stream) for each in plan]
         for at in range(0, len(whole), 50):
-            if not connection._transport.is_closed:
+            if not connection._outbox.is_closing():
                 connection.data_received(bytes(whole[at : at + 50]))
         connection.connection_lost(None)
         assert not connection._calls

@@ -1,0 +1,79 @@
+"""What is said in one turn of the event loop leaves at once, in order, and not behind an end."""
+
+import asyncio
+
+import pytest
+
+from gateway.grpc_client.outbox import Outbox
+
+
+class Transport:
+    """Remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+        self.is_closed = False
+
+    def write(self, data):
+        assert not self.is_closed
+        self.asked.append(data)
+
+    def close(self):
+        self.asked.append("close")
+        self.is_closed = True
+
+    def abort(self):
+        self.asked.append("abort")
+        self.is_closed = True
+
+    def is_closing(self):
+        return self.is_closed
+
+
+@pytest.fixture
+def transport():
+    return Transport()
+
+
+@pytest.fixture
+async def outbox(transport):
+    return Outbox(asyncio.get_running_loop(), transport)
+
+
+async def turn():
+    await asyncio.sleep(0)
+
+
+async def test_all_of_one_turn_is_one_write(outbox, transport):
+    outbox.write(b"head", b"body")
+    outbox.write(b"next")
+    assert transport.asked == []
+    await turn()
+    assert transport.asked == [b"headbodynext"]
+    outbox.write(b"later")
+    await turn()
+    await turn()
+    assert transport.asked == [b"headbodynext", b"later"]
+
+
+async def test_what_waits_goes_before_the_end(outbox, transport):
+    outbox.write(b"last words")
+    outbox.close()
+    assert outbox.is_closing()
+    await turn()
+    assert transport.asked == [b"last words", "close"]
+
+
+@pytest.mark.parametrize("ending", ["close", "abort"])
+async def test_nothing_is_written_behind_the_end(outbox, transport, ending):
+    getattr(outbox, ending)()
+    outbox.write(b"too late")
+    await turn()
+    assert transport.asked == [ending]
+
+
+async def test_what_waits_when_the_connection_breaks_is_dropped(outbox, transport):
+    outbox.write(b"for nobody")
+    outbox.abort()
+    await turn()
+    assert transport.asked == ["abort"]
