@@ -43,8 +43,6 @@ class PostgresDatabase:
         self._readers = self._connections.lane(READERS_MAX)
         # Of its own, for one question: whether it answers must not depend on who waits for what.
         self._pings = self._connections.lane(1)
-        # A page and its total must agree, so a read sees one snapshot.
-        self._snapshots = self._readers.with_options(isolation_level="REPEATABLE READ")
         self._callbacks: list[Callable[[], None]] = []
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
@@ -84,29 +82,32 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` on one snapshot and rolls back."""
-        return await self._look(self._snapshots, work)
+        return await self._look(self._readers, "repeatable_read", work)
 
     async def glance(self, work: Callable[[Connection], _T]) -> _T:
         """Runs `work` without a transaction: one round trip for each statement."""
-        return await self._look(self._readers, lambda connection: _by_itself(connection, work))
+        return await self._look(self._readers, "autocommit", work)
 
-    async def _look(self, lane: Lane, work: Callable[[Connection], _T]) -> _T:
+    async def _look(self, lane: Lane, level: str, work: Callable[[Connection], _T]) -> _T:
+        def isolated(connection: Connection) -> _T:
+            return _isolated(level, connection, work)
+
         try:
-            return await self._connections.run(lane, work)
+            return await self._connections.run(lane, isolated)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 _refuse(error)
                 raise
-        # The pool has dropped what was as old as the connection that died.
+        # The lane has dropped what was as old as the connection that died.
         try:
-            return await self._connections.run(lane, work)
+            return await self._connections.run(lane, isolated)
         except DBAPIError as error:
             _refuse(error)
             raise
 
     async def ping(self) -> None:
         """See Database.ping."""
-        await self._look(self._pings, lambda connection: _by_itself(connection, _ask))
+        await self._look(self._pings, "autocommit", _ask)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """See Database.on_commit."""
@@ -133,16 +134,17 @@ def _refuse(error: DBAPIError) -> None:
         raise Unavailable("The database has given up on this.") from error
 
 
-def _by_itself(connection: Connection, work: Callable[[Connection], _T]) -> _T:
-    """Runs `work` with each statement a transaction of its own, which needs no BEGIN.
+def _isolated(level: str, connection: Connection, work: Callable[[Connection], _T]) -> _T:
+    """Runs `work` at an isolation level; with `autocommit` each statement by itself, without BEGIN.
 
-    Said to the driver: as an isolation level it would be set and reset for 30 us each time.
+    Said to the driver: SQLAlchemy would set and reset the level for 30 us each time.
     """
     driver: Any = connection.connection.dbapi_connection
-    driver.autocommit = True
+    driver.isolation_level = level
     try:
         return work(connection)
     finally:
+        # Back to the level that it was opened with.
         driver.autocommit = False
 
 
