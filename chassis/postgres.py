@@ -141,11 +141,7 @@ def _isolated(level: str, connection: Connection, work: Callable[[Connection], _
     """
     driver: Any = connection.connection.dbapi_connection
     driver.isolation_level = level
-    try:
-        return work(connection)
-    finally:
-        # Back to the level that it was opened with.
-        driver.autocommit = False
+    return work(connection)
 
 
 def _state(error: DBAPIError) -> str:
