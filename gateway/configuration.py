@@ -9,8 +9,8 @@ from chassis.settings import Settings, SettingsError, told_as
 from gateway.admission.cors import ListedOrigins, Origins
 from gateway.admission.counters import counter_for
 from gateway.admission.throttles import Throttles, per_minute
+from gateway.http.origins import normal_origin
 from gateway.http.server import listening_socket
-from gateway.identity.domain import normal_origin
 from gateway.streams.hub import StreamBounds
 from gateway.streams.session import Pace
 

@@ -7,7 +7,6 @@ headers, never in cookies: nothing here lets a browser send some by itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -18,12 +17,11 @@ from gateway.admission.principals import TTL_S
 from gateway.http import errors
 from gateway.http.answers import Answer, Headers
 from gateway.http.exchange import Exchange
+from gateway.http.origins import normal_origin
 
 MAX_AGE_S = 600
 """How long a browser may remember a preflight; a withdrawn origin is refused at once anyway."""
 ORIGIN_CHARS_MAX = 300
-ORIGIN = re.compile(r"https?://([a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
-"""As browsers write it: no path, lower case."""
 _REQUEST_HEADERS = (
     "Authorization, Content-Type, If-Match, If-None-Match, If-Range, Idempotency-Key, "
     "Last-Event-ID, Range, Traceparent, X-Acting-Account, X-Acting-Reason, X-Request-Id, "
@@ -52,11 +50,8 @@ class ListedOrigins:
 
     def __init__(self, listed: Iterable[str] = (), others: Origins | None = None) -> None:
         """Raises ValueError for what no browser would send."""
-        self._listed = frozenset(listed)
+        self._listed = frozenset(map(_normal, listed))
         self._others = others
-        for origin in self._listed:
-            if ORIGIN.fullmatch(origin) is None:
-                raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
 
     async def is_known(self, origin: str) -> bool:
         """Whether it is listed, or known to the others."""
@@ -122,7 +117,7 @@ class Cors:
         exchange.reply_headers.append((b"vary", b"Origin"))
         if (
             len(origin) <= ORIGIN_CHARS_MAX
-            and ORIGIN.fullmatch(origin) is not None
+            and normal_origin(origin) == origin
             and await self._origins.is_known(origin)
         ):
             exchange.reply_headers += [(_ALLOW, sent), _EXPOSED]
@@ -171,3 +166,10 @@ def preflight(exchange: Exchange, verb: str) -> Answer:
         (b"access-control-max-age", str(MAX_AGE_S).encode()),
     ]
     return Answer(204, headers=headers)
+
+
+def _normal(listed: str) -> str:
+    origin = normal_origin(listed)
+    if origin is None:
+        raise ValueError(f"{listed!r} is not an origin such as https://app.example.com")
+    return origin

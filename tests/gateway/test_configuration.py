@@ -84,12 +84,14 @@ def test_the_server_believes_whom_the_list_means(listed, trusted, strangers):
 
 async def test_what_is_set_counts():
     full = settings(
-        WRITER_ALLOWED_ORIGINS=" https://a.example ,,https://b.example",
+        WRITER_ALLOWED_ORIGINS=" https://A.example:443 ,,https://b.example",
         WRITER_THROTTLES="login=50",
         WRITER_REDIS_URL="redis://127.0.0.1:1/2",
         WRITER_METRICS_LISTEN="127.0.0.1:0",
     )
-    assert await configuration.origins(full).is_known("https://b.example")
+    origins = configuration.origins(full)
+    assert await origins.is_known("https://a.example")
+    assert await origins.is_known("https://b.example")
     throttles = configuration.throttles(full)
     assert throttles._per_minute["login"] == 50
     assert isinstance(throttles._counter, SharedCounter)

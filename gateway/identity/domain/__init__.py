@@ -41,7 +41,6 @@ from gateway.identity.domain.people import (
     Role,
     User,
     normal_email,
-    normal_origin,
     rank_within,
 )
 from gateway.identity.domain.places import (
@@ -90,6 +89,5 @@ __all__ = [
     "Site",
     "User",
     "normal_email",
-    "normal_origin",
     "rank_within",
 ]

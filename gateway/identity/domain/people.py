@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import AddressValueError, IPv6Address
 
 PLAN_AT_START = "free"
 GRANTED_SITES_MAX = 100
 """Sites granted to one user: they travel in every call's token, which must fit a header."""
 INVITATION_LIFE = timedelta(days=7)
 ORIGINS_MAX = 20
-_ORIGIN = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[(?P<ipv6>[0-9a-f:.]+)\])"
-    r"(:(?P<port>[0-9]{1,5}))?"
-)
-_USUAL_PORTS = {"http": 80, "https": 443}
-_PORT_MAX = 65_535
 
 
 class Role(StrEnum):
@@ -176,19 +168,3 @@ def rank_within(role: str, *, acting: bool) -> int:
     """How high a caller stands in an account; an operator at work on it no higher than an owner."""
     rank = RANKS[Role(role)]
     return min(rank, RANKS[Role.OWNER]) if acting else rank
-
-
-def normal_origin(text: str) -> str | None:
-    """The spelling that browsers send of a web origin; None for what is none, and for `*`."""
-    found = _ORIGIN.fullmatch(text.strip().lower())
-    if found is None:
-        return None
-    scheme, host, port = found["scheme"], found["host"], found["port"]
-    if found["ipv6"] is not None:
-        try:
-            host = f"[{IPv6Address(found['ipv6']).compressed}]"
-        except AddressValueError:
-            return None
-    if port is None or int(port) == _USUAL_PORTS[scheme]:
-        return f"{scheme}://{host}"
-    return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= _PORT_MAX else None

@@ -15,7 +15,8 @@ from chassis.caller import Caller
 from chassis.database import Database
 from chassis.errors import InvalidTransition, NotFound
 from chassis.outbox import Outbox
-from gateway.identity.domain import Account, AccountStatus, Deed, normal_origin
+from gateway.http.origins import normal_origin
+from gateway.identity.domain import Account, AccountStatus, Deed
 from gateway.identity.errors import NotAnOrigin
 from gateway.identity.service.common import OnChange, require_lasting
 from gateway.identity.store.accounts import AccountStore, allows_origin

@@ -170,16 +170,14 @@ async def test_without_an_origin_nothing_is_said(stack, task):
         assert not [name for name in plain.headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize(
-    "listed", ["app.example", f"{APP}/", "*", "ftp://a.example", "https://A.example", "null"]
-)
+@pytest.mark.parametrize("listed", ["app.example", f"{APP}/", "*", "ftp://a.example", "null"])
 def test_a_listed_origin_is_one_that_a_browser_sends(listed):
     with pytest.raises(ValueError, match="is not an origin"):
         ListedOrigins([APP, listed])
 
 
 async def test_listed_origins_are_for_every_account_and_others_know_the_rest():
-    origins = ListedOrigins([APP, "http://[::1]:3000"], PerAccount(a=[OTHER]))
+    origins = ListedOrigins([APP, "HTTP://[0:0::1]:3000"], PerAccount(a=[OTHER]))
     assert await origins.allows("anyone", APP)
     assert await origins.is_known("http://[::1]:3000")
     assert await origins.is_known(OTHER)

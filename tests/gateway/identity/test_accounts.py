@@ -7,7 +7,6 @@ from writer.identity.v1 import accounts_pb2, identity_pb2
 from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.plumbing import new_metadata
-from gateway.identity.domain import normal_origin
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
@@ -67,18 +66,6 @@ async def test_origins_are_kept_as_browsers_send_them_and_found_by_account(world
     await update(world, owner.header, update_mask={"paths": ["allowed_origins"]})
     assert not await origins.is_known(APP)
     assert (await world.login()).account.allowed_origins == []
-
-
-def test_what_browsers_never_send_is_no_origin():
-    for text in (
-        *("*", "null", "https://", "app.example.com", "https://*.example.com", "ftp://a.b"),
-        *(f"{APP}/", f"{APP}/path", f"{APP}?q", "https://u@a.b", "https://a b"),
-        *("https://a.b:0", "https://a.b:99999", "https://a.b:", "https://-a.b"),
-        *("https://[::1", "https://[:::]", "https://[1::2::3]", "https://[fe80::1%eth0]"),
-    ):
-        assert normal_origin(text) is None, text
-    assert normal_origin(" https://[::1]:8443 ") == "https://[::1]:8443"
-    assert normal_origin("http://[0:0::0001]:80") == "http://[::1]"
 
 
 async def test_what_is_no_origin_is_refused_by_its_place(world):
