@@ -1,9 +1,11 @@
 """Connections to PostgreSQL are used again as if each were new, and let go when they have died."""
 
 import asyncio
+import contextlib
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from chassis import postgres
 from chassis.database import open_database
@@ -57,8 +59,11 @@ async def busy_ones(database):
 
 
 async def test_a_connection_is_used_again(database):
-    readers = {await way(pid) for way in (database.glance, database.read) for _ in range(3)}
-    writers = {await database.write(pid) for _ in range(3)}
+    def itself(connection):
+        return connection
+
+    readers = {await way(itself) for way in (database.glance, database.read) for _ in range(3)}
+    writers = {await database.write(itself) for _ in range(3)}
     assert len(readers) == len(writers) == 1
     assert readers != writers
 
@@ -88,10 +93,16 @@ async def test_what_a_read_or_a_refused_write_did_is_undone(database):
     for way in (database.read, database.write):
         with pytest.raises(WrongTurnError):
             await way(refused)
-    given_up = asyncio.create_task(
-        database.write(lambda c: (add("given up")(c), c.execute(text("SELECT pg_sleep(5)"))))
-    )
-    await asyncio.sleep(0.1)
+
+    begun = asyncio.Event()
+
+    def too_slow(connection):
+        add("given up")(connection)
+        begun.set()
+        connection.execute(text("SELECT pg_sleep(5)"))
+
+    given_up = asyncio.create_task(database.write(too_slow))
+    await begun.wait()
     given_up.cancel()
     await asyncio.wait([given_up])
     await database.write(add("kept"))
@@ -113,6 +124,19 @@ async def test_those_that_died_together_cost_one_repetition(database):
     assert not before & await busy_ones(database)
 
 
+async def test_one_that_broke_is_not_kept_even_if_nobody_said_so(database):
+    used = []
+
+    def swallows(connection):
+        used.append(connection)
+        with contextlib.suppress(DBAPIError):
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    await database.glance(swallows)
+    assert used[0].closed
+    assert await database.glance(lambda connection: connection) is not used[0]
+
+
 async def test_nothing_stays_open_behind_the_end(postgres):
     name = postgres.create()
     first, other = (open_database(postgres.url(name)) for _ in range(2))
@@ -128,9 +152,10 @@ async def test_nothing_stays_open_behind_the_end(postgres):
     # Else the pool, too, would believe them in use.
     assert used
     assert all(connection.closed for connection in used)
-    await asyncio.sleep(0.1)
     open_now = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-    assert await other.glance(lambda c: c.execute(open_now).scalar_one()) == 1
+    async with asyncio.timeout(5):
+        while await other.glance(lambda c: c.execute(open_now).scalar_one()) > 1:
+            await asyncio.sleep(0.01)
     await other.close()
     postgres.drop(name)
 

@@ -145,16 +145,22 @@ async def test_who_waits_for_a_connection_is_not_overtaken(url, monkeypatch):
 
 async def test_who_had_no_turn_does_not_blame_the_server(url, monkeypatch):
     monkeypatch.setattr(postgres, "WRITERS_MAX", 1)
-    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 0.2)
     database = open_database(url)
-    slow = text("SELECT pg_sleep(3)")
-    running = (database.write(lambda c: c.execute(slow)) for _ in range(2))
-    refused = await asyncio.gather(*running, return_exceptions=True)
+
+    def slow(connection):
+        connection.execute(text("SELECT pg_sleep(3)"))
+
+    running = asyncio.create_task(database.write(slow))
+    # It has the turn, and time.
+    await asyncio.sleep(0)
+    monkeypatch.setattr(connections, "ANSWER_TIMEOUT_S", 0.2)
+    with pytest.raises(Unavailable, match="Too many wait for the database"):
+        await database.write(one)
+    running.cancel()
+    await asyncio.wait([running])
+    with pytest.raises(Unavailable, match="The database does not answer"):
+        await database.write(slow)
     await database.close()
-    assert list(map(str, refused)) == [
-        "The database does not answer.",
-        "Too many wait for the database.",
-    ]
 
 
 async def test_what_the_server_gives_up_may_be_asked_again(behind):
@@ -196,6 +202,24 @@ async def test_what_waits_for_a_connection_does_not_begin_after_the_end(url, mon
     assert begun == []
     said = [each.getMessage() for each in caplog.records if each.name.startswith("chassis.")]
     assert said == [f"closed with {postgres.WRITERS_MAX + 1} pieces of work unfinished"]
+
+
+async def test_a_connection_that_is_made_too_late_is_given_up(behind, url, monkeypatch):
+    relay, database = behind
+    monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.2)
+    relay.fall_silent()
+    connecting = asyncio.create_task(database.glance(one))
+    await asyncio.sleep(0)
+    await database.close()
+    relay.go_on()
+    with pytest.raises(Unavailable, match="The database is closed"):
+        await connecting
+    counting = open_database(url)
+    open_now = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    async with asyncio.timeout(5):
+        while await counting.glance(lambda c: c.execute(open_now).scalar_one()) > 1:
+            await asyncio.sleep(0.01)
+    await counting.close()
 
 
 async def test_what_was_asked_before_the_end_is_done(url):
