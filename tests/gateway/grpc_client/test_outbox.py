@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 
+from chassis import clock
+from gateway.grpc_client import frames, headers
+from gateway.grpc_client.calls import UnaryCall
+from gateway.grpc_client.connection import Connection
 from gateway.grpc_client.outbox import Outbox
+from gateway.grpc_client.reader import FrameReader
 
 
 class Transport:
@@ -54,6 +59,22 @@ async def test_all_of_one_turn_is_one_write(outbox, transport):
     await turn()
     await turn()
     assert transport.asked == [b"headbodynext", b"later"]
+
+
+async def test_all_calls_of_one_turn_are_one_write(transport):
+    connection = Connection(lambda: None)
+    connection.connection_made(transport)
+    await turn()
+    transport.asked.clear()
+    for _ in range(3):
+        call = UnaryCall(asyncio.get_running_loop(), clock.elapsed_s(), clock.elapsed_s() + 60)
+        connection.start(call, headers.request_head("/a/b", "c", "d"), b"?")
+    connection.reset(call)
+    await turn()
+    [sent] = transport.asked
+    kinds = [kind for kind, *_ in FrameReader().feed(sent)]
+    assert kinds == [frames.HEADERS, frames.DATA] * 3 + [frames.RST_STREAM]
+    connection.connection_lost(None)
 
 
 async def test_what_waits_goes_before_the_end(outbox, transport):
