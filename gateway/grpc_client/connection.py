@@ -23,10 +23,10 @@ from gateway.grpc_client.calls import (
 from gateway.grpc_client.frames import ErrorCode, ProtocolError, Setting
 from gateway.grpc_client.greeting import GREETING, WINDOW_LEFT_MIN
 from gateway.grpc_client.headers import Status
-from gateway.grpc_client.outbox import Outbox
 from gateway.grpc_client.places import Places
 from gateway.grpc_client.reader import FrameReader
 from gateway.grpc_client.sender import Sender
+from gateway.grpc_client.write_buffer import WriteBuffer
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         """Done when the service has shown that it speaks HTTP/2; failed when it never will."""
         self.is_usable = True
         self._when_unusable = when_unusable
-        self._outbox: Outbox
+        self._buffer: WriteBuffer
         self._sender: Sender
         self._reader = FrameReader()
         self._calls: dict[int, Call] = {}
@@ -88,24 +88,24 @@ class Connection(asyncio.Protocol):
     def reset(self, call: Call) -> None:
         """Gives a call up, if it still runs: nobody waits for it."""
         if self._forget(call.stream) is not None:
-            self._outbox.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
+            self._buffer.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
             call.on_failure(CallFailed(Status(StatusCode.CANCELLED, "The call was given up.")))
 
     def expire(self, call: Call) -> None:
         """Gives a call up because its time is over, and doubts a connection that is silent."""
         if self._forget(call.stream) is None:
             return
-        self._outbox.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
+        self._buffer.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
         call.on_failure(too_late())
         if self._heard_s < call.begun_s and self._doubt is None:
-            self._outbox.write(frames.frame(frames.PING, 0, 0, _PING))
+            self._buffer.write(frames.frame(frames.PING, 0, 0, _PING))
             self._doubt_it()
 
     def allow(self, call: Call, size: int) -> None:
         """Lets so much more of an answer come; said when it is worth a frame."""
         call.taken += size
         if call.taken >= STREAM_WINDOW // 2 and call.stream in self._calls:
-            self._outbox.write(frames.window_update(call.stream, call.taken))
+            self._buffer.write(frames.window_update(call.stream, call.taken))
             call.taken = 0
 
     def close(self) -> None:
@@ -116,9 +116,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Greets the service."""
-        self._outbox = Outbox(self._loop, transport)
-        self._sender = Sender(self._outbox)
-        self._outbox.write(GREETING)
+        self._buffer = WriteBuffer(self._loop, transport)
+        self._sender = Sender(self._buffer)
+        self._buffer.write(GREETING)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fails what waits."""
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         size = len(payload)
         self._taken += size
         if self._taken > frames.WINDOW_MAX - WINDOW_LEFT_MIN:
-            self._outbox.write(frames.window_update(0, self._taken))
+            self._buffer.write(frames.window_update(0, self._taken))
             self._taken = 0
         call = self._calls.get(stream)
         if call is None:
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
             return
         values = frames.read_settings(payload)
         # First: a wider window may let data go at once, and the service must know by what.
-        self._outbox.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
+        self._buffer.write(frames.frame(frames.SETTINGS, frames.ACK, 0, b""))
         for name, value in values:
             if name == Setting.MAX_CONCURRENT_STREAMS:
                 self.places.bound(value)
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
 
     def _on_ping(self, flags: int, _stream: int, payload: bytes) -> None:
         if not flags & frames.ACK:
-            self._outbox.write(frames.frame(frames.PING, frames.ACK, 0, payload))
+            self._buffer.write(frames.frame(frames.PING, frames.ACK, 0, payload))
 
     def _on_goaway(self, _flags: int, _stream: int, payload: bytes) -> None:
         last = frames.last_stream(payload)
@@ -236,12 +236,12 @@ class Connection(asyncio.Protocol):
         self._forget(call.stream)
         if call.unsent:
             # Answered before all was asked: for the service the stream would stay open.
-            self._outbox.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
+            self._buffer.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
         call.on_end(status)
 
     def _break_off(self, call: Call, error: CallFailed) -> None:
         self._forget(call.stream)
-        self._outbox.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
+        self._buffer.write(frames.rst_stream(call.stream, ErrorCode.CANCEL))
         call.on_failure(error)
 
     def _forget(self, stream: int) -> Call | None:
@@ -258,7 +258,7 @@ class Connection(asyncio.Protocol):
             self._hang_up()
 
     def _hang_up(self) -> None:
-        self._outbox.close()
+        self._buffer.close()
         self._doubt_it()
 
     def _doubt_it(self) -> None:
@@ -268,12 +268,12 @@ class Connection(asyncio.Protocol):
 
     def _believe(self, since_s: float) -> None:
         self._doubt = None
-        if self._heard_s < since_s or self._outbox.is_closing():
-            self._outbox.abort()
+        if self._heard_s < since_s or self._buffer.is_closing():
+            self._buffer.abort()
 
     def _end(self, message: str, code: ErrorCode) -> None:
-        if not self._outbox.is_closing():
-            self._outbox.write(frames.goaway(code))
+        if not self._buffer.is_closing():
+            self._buffer.write(frames.goaway(code))
             self._fail(message)
             self._hang_up()
 

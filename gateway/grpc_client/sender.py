@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from gateway.grpc_client import frames
 from gateway.grpc_client.calls import PREFIX, Call
 from gateway.grpc_client.frames import HEAD, ErrorCode, ProtocolError, Setting
-from gateway.grpc_client.outbox import Outbox
+from gateway.grpc_client.write_buffer import WriteBuffer
 
 
 class Sender:
     """Cuts calls into frames and keeps back what the service's windows have no room for."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
+    def __init__(self, buffer: WriteBuffer) -> None:
+        self._buffer = buffer
         self._window = frames.WINDOW_AT_START
         self._window_of_calls = frames.WINDOW_AT_START
         self._frame_max = frames.FRAME_BYTES_MAX
@@ -41,7 +41,7 @@ class Sender:
         )
         data = HEAD.pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, call.stream)
         prefix = PREFIX.pack(0, len(message))
-        self._outbox.write(head, block, data, prefix, message)
+        self._buffer.write(head, block, data, prefix, message)
 
     def apply(self, name: int, value: int, calls: Iterable[Call]) -> None:
         """Takes note of a setting of the service. Raises ProtocolError."""
@@ -73,7 +73,7 @@ class Sender:
         while block:
             part, block = block[: self._frame_max], block[self._frame_max :]
             flags = 0 if block else frames.END_HEADERS
-            self._outbox.write(frames.frame(kind, flags, stream, part))
+            self._buffer.write(frames.frame(kind, flags, stream, part))
             kind = frames.CONTINUATION
 
     def _send_rest(self, call: Call) -> None:
@@ -85,7 +85,7 @@ class Sender:
             self._window -= size
             call.window -= size
             flags = 0 if call.unsent else frames.END_STREAM
-            self._outbox.write(frames.frame(frames.DATA, flags, call.stream, part))
+            self._buffer.write(frames.frame(frames.DATA, flags, call.stream, part))
 
 
 def _widened(window: int, increment: int) -> int:

@@ -8,30 +8,13 @@ from hyperframe.frame import RstStreamFrame, SettingsFrame
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import raw_grpc as wire
+from support.transports import RecordingTransport
 
 from gateway.grpc_client import CallFailed, headers
 from gateway.grpc_client.calls import StreamingCall, UnaryCall
 from gateway.grpc_client.connection import Connection
 
 LONG_S = 60.0
-
-
-class Transport:
-    """Where a connection writes to when nobody is there."""
-
-    def __init__(self):
-        self.is_closed = False
-
-    def write(self, data):
-        del data
-
-    def close(self):
-        self.is_closed = True
-
-    abort = close
-
-    def is_closing(self):
-        return self.is_closed
 
 
 @dataclasses.dataclass
@@ -117,7 +100,7 @@ async def result(call):
 
 def opened():
     connection = Connection(lambda: None)
-    connection.connection_made(Transport())
+    connection.connection_made(RecordingTransport())
     connection.data_received(SettingsFrame(0).serialize())
     return connection
 
@@ -174,7 +157,7 @@ def test_whatever_bytes_come_every_call_ends_once_and_nothing_is_left(conversati
         connection = opened()
         calls = [start(connection, each.is_stream) for each in plan]
         for at in range(0, len(whole), 50):
-            if not connection._outbox.is_closing():
+            if not connection._buffer.is_closing():
                 connection.data_received(bytes(whole[at : at + 50]))
         connection.connection_lost(None)
         assert not connection._calls

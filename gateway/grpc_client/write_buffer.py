@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Outbox:
+class WriteBuffer:
     """For a connection this is its transport: it writes, and it closes."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:

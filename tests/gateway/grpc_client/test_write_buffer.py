@@ -3,59 +3,37 @@
 import asyncio
 
 import pytest
+from support.transports import RecordingTransport
 
 from chassis import clock
 from gateway.grpc_client import frames, headers
 from gateway.grpc_client.calls import UnaryCall
 from gateway.grpc_client.connection import Connection
-from gateway.grpc_client.outbox import Outbox
 from gateway.grpc_client.reader import FrameReader
-
-
-class Transport:
-    """Remembers what it was asked."""
-
-    def __init__(self):
-        self.asked = []
-        self.is_closed = False
-
-    def write(self, data):
-        assert not self.is_closed
-        self.asked.append(data)
-
-    def close(self):
-        self.asked.append("close")
-        self.is_closed = True
-
-    def abort(self):
-        self.asked.append("abort")
-        self.is_closed = True
-
-    def is_closing(self):
-        return self.is_closed
+from gateway.grpc_client.write_buffer import WriteBuffer
 
 
 @pytest.fixture
 def transport():
-    return Transport()
+    return RecordingTransport()
 
 
 @pytest.fixture
-async def outbox(transport):
-    return Outbox(asyncio.get_running_loop(), transport)
+async def buffer(transport):
+    return WriteBuffer(asyncio.get_running_loop(), transport)
 
 
 async def turn():
     await asyncio.sleep(0)
 
 
-async def test_all_of_one_turn_is_one_write(outbox, transport):
-    outbox.write(b"head", b"body")
-    outbox.write(b"next")
+async def test_all_of_one_turn_is_one_write(buffer, transport):
+    buffer.write(b"head", b"body")
+    buffer.write(b"next")
     assert transport.asked == []
     await turn()
     assert transport.asked == [b"headbodynext"]
-    outbox.write(b"later")
+    buffer.write(b"later")
     await turn()
     await turn()
     assert transport.asked == [b"headbodynext", b"later"]
@@ -77,24 +55,24 @@ async def test_all_calls_of_one_turn_are_one_write(transport):
     connection.connection_lost(None)
 
 
-async def test_what_waits_goes_before_the_end(outbox, transport):
-    outbox.write(b"last words")
-    outbox.close()
-    assert outbox.is_closing()
+async def test_what_waits_goes_before_the_end(buffer, transport):
+    buffer.write(b"last words")
+    buffer.close()
+    assert buffer.is_closing()
     await turn()
     assert transport.asked == [b"last words", "close"]
 
 
 @pytest.mark.parametrize("ending", ["close", "abort"])
-async def test_nothing_is_written_behind_the_end(outbox, transport, ending):
-    getattr(outbox, ending)()
-    outbox.write(b"too late")
+async def test_nothing_is_written_behind_the_end(buffer, transport, ending):
+    getattr(buffer, ending)()
+    buffer.write(b"too late")
     await turn()
     assert transport.asked == [ending]
 
 
-async def test_what_waits_when_the_connection_breaks_is_dropped(outbox, transport):
-    outbox.write(b"for nobody")
-    outbox.abort()
+async def test_what_waits_when_the_connection_breaks_is_dropped(buffer, transport):
+    buffer.write(b"for nobody")
+    buffer.abort()
     await turn()
     assert transport.asked == ["abort"]
