@@ -6,6 +6,7 @@ import time
 
 import grpc
 import pytest
+from sqlalchemy import text
 from support import scripted
 from support.nats import NatsServer
 from support.serving import serve, user
@@ -74,6 +75,24 @@ def eventually():
             assert time.monotonic() < deadline, "it did not come true in time"
             await asyncio.sleep(0.01)
         return result
+
+    return wait
+
+
+@pytest.fixture
+def left_by_all():
+    """Waits until no connection to a database is open but that which asks."""
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid != pg_backend_pid()"
+    )
+
+    async def wait(url):
+        database = open_database(url)
+        async with asyncio.timeout(5):
+            while await database.glance(lambda c: c.execute(others).scalar_one()):
+                await asyncio.sleep(0.01)
+        await database.close()
 
     return wait
 

@@ -137,26 +137,22 @@ async def test_one_that_broke_is_not_kept_even_if_nobody_said_so(database):
     assert await database.glance(lambda connection: connection) is not used[0]
 
 
-async def test_nothing_stays_open_behind_the_end(postgres):
+async def test_nothing_stays_open_behind_the_end(postgres, left_by_all):
     name = postgres.create()
-    first, other = (open_database(postgres.url(name)) for _ in range(2))
+    database = open_database(postgres.url(name))
     used = set()
 
     def use(connection):
         used.add(connection)
         return pid(connection)
 
-    await asyncio.gather(*(way(use) for way in (first.glance, first.write) for _ in range(4)))
-    await first.ping()
-    await first.close()
+    await asyncio.gather(*(way(use) for way in (database.glance, database.write) for _ in range(4)))
+    await database.ping()
+    await database.close()
     # Else the pool, too, would believe them in use.
     assert used
     assert all(connection.closed for connection in used)
-    open_now = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-    async with asyncio.timeout(5):
-        while await other.glance(lambda c: c.execute(open_now).scalar_one()) > 1:
-            await asyncio.sleep(0.01)
-    await other.close()
+    await left_by_all(postgres.url(name))
     postgres.drop(name)
 
 

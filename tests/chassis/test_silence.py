@@ -204,7 +204,9 @@ async def test_what_waits_for_a_connection_does_not_begin_after_the_end(url, mon
     assert said == [f"closed with {postgres.WRITERS_MAX + 1} pieces of work unfinished"]
 
 
-async def test_a_connection_that_is_made_too_late_is_given_up(behind, url, monkeypatch):
+async def test_a_connection_that_is_made_too_late_is_given_up(
+    behind, url, monkeypatch, left_by_all
+):
     relay, database = behind
     monkeypatch.setattr(connections, "CLOSE_TIMEOUT_S", 0.2)
     relay.fall_silent()
@@ -214,12 +216,7 @@ async def test_a_connection_that_is_made_too_late_is_given_up(behind, url, monke
     relay.go_on()
     with pytest.raises(Unavailable, match="The database is closed"):
         await connecting
-    counting = open_database(url)
-    open_now = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-    async with asyncio.timeout(5):
-        while await counting.glance(lambda c: c.execute(open_now).scalar_one()) > 1:
-            await asyncio.sleep(0.01)
-    await counting.close()
+    await left_by_all(url)
 
 
 async def test_what_was_asked_before_the_end_is_done(url):
