@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from chassis.settings import PORT_MAX
+
 _T = TypeVar("_T")
-PORT_MAX = 65_535
 _OPTIONS = {"sqlite": frozenset[str](), "postgresql": frozenset({"host", "port", "ssl", "sslmode"})}
 """What may stand behind the `?` of a URL; drivers fail on all else, late and in their own words."""
 

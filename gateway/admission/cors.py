@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from chassis.memory import Memory
 from gateway.admission.lookups import in_time
@@ -103,9 +102,9 @@ class Cors:
     """Greets pages of other origins."""
 
     def __init__(self, origins: Origins, public_url: str = "") -> None:
+        """`public_url` is the gateway's own origin, if that is known."""
         self._origins = origins
-        address = urlsplit(public_url)
-        self._own = f"{address.scheme}://{address.netloc}".encode()
+        self._own = public_url.encode() or None
 
     async def greet(self, scope: Mapping[str, Any], exchange: Exchange) -> str | None:
         """Notes whose page asks; the verb that a preflight asks for, None for all else."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 
+from chassis.settings import PORT_MAX
+
 _ORIGIN = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?|\[(?P<ipv6>[0-9a-f:.]{2,45})\])"
     r"(:(?P<port>[0-9]{1,5}))?"
 )
 _USUAL_PORTS = {"http": 80, "https": 443}
-_PORT_MAX = 65_535
 
 
 def normal_origin(text: str) -> str | None:
@@ -25,7 +26,7 @@ def normal_origin(text: str) -> str | None:
         return None
     if port is None or int(port) == _USUAL_PORTS[scheme]:
         return f"{scheme}://{host}"
-    return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= _PORT_MAX else None
+    return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= PORT_MAX else None
 
 
 def _bracketed(text: str) -> str | None:

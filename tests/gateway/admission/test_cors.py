@@ -104,7 +104,7 @@ async def test_a_public_method_is_for_the_pages_of_accounts(client, backend):
 
 
 async def test_our_own_pages_are_no_other_origin(make_stack, task):
-    async with make_stack("tasks", public_url="https://writer.example/here") as stack:
+    async with make_stack("tasks", public_url="https://writer.example") as stack:
         stack.backend.answers["GetTask"] = task
         for own in ("https://writer.example", "http://gateway.test"):
             answer = await stack.client.get(TASK, headers={"Origin": own})
